@@ -15,7 +15,7 @@ import { get } from './lib/api.js'
 import { deleteAndFollow } from './lib/follow.js'
 import { arms, number, seed } from './lib/settings.js'
 import { handleSummary, hash } from './lib/turn.js'
-import { armOf, besideAtRate, fixedWork, takeTask } from './lib/work.js'
+import { armOf, besideAtRate, fixedWork, scenarioName, takeTask } from './lib/work.js'
 import { fill, makeProjects, payloadOf } from './lib/milo.js'
 
 const PROJECT_COUNT = number('ITERATIONS')
@@ -34,7 +34,7 @@ const inTurn = hash(seed, 1) % 2 ? arms : [...arms].reverse()
 for (const [place, arm] of inTurn.entries()) {
   const reads = besideAtRate('read', GET_RATE, GET_S)
   const startMs = 1000 * parseFloat(reads.startTime) + (1000 * place) / (arms.length * GET_RATE)
-  beside[`${arm.name}-beside`] = { ...reads, startTime: `${Math.round(startMs)}ms` }
+  beside[scenarioName(arm, 'beside')] = { ...reads, startTime: `${Math.round(startMs)}ms` }
 }
 
 export const options = fixedWork(PROJECT_COUNT, beside)

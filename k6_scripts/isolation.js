@@ -28,7 +28,7 @@ import { sleep } from 'k6'
 import { authorization, createAll, del, failSetup, get, post } from './lib/api.js'
 import { arms, durationS, number, requestTimeoutS, required, seed, warmupS } from './lib/settings.js'
 import { connect, handleSummary, hash, inTime, openLoad, takeTurn } from './lib/turn.js'
-import { armOf } from './lib/work.js'
+import { armOf, scenarioName } from './lib/work.js'
 import {
   RESOURCES,
   fill,
@@ -74,7 +74,7 @@ const load = openLoad()
 /** @type {Record<string, object>} */
 const scenarios = { ...load.scenarios }
 for (const arm of arms) {
-  scenarios[`${arm.name}-noise`] = {
+  scenarios[scenarioName(arm, 'noise')] = {
     executor: 'per-vu-iterations',
     exec: 'noise',
     startTime: load.scenarios.load.startTime,

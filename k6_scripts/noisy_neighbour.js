@@ -13,7 +13,7 @@ import exec from 'k6/execution'
 import { del, get, post } from './lib/api.js'
 import { arms, durationS, number, required, seed, warmupS } from './lib/settings.js'
 import { connect, handleSummary, hash, inTime, openLoad, takeTurn } from './lib/turn.js'
-import { armOf } from './lib/work.js'
+import { armOf, scenarioName } from './lib/work.js'
 import {
   RESOURCES,
   fill,
@@ -39,7 +39,7 @@ const startS = Number(load.scenarios.load.startTime.replace('s', '')) + NOISY_S
 /** @type {Record<string, object>} */
 const scenarios = { ...load.scenarios }
 for (const arm of arms) {
-  scenarios[`${arm.name}-noise`] = {
+  scenarios[scenarioName(arm, 'noise')] = {
     executor: 'shared-iterations',
     exec: 'noise',
     startTime: `${Math.round(startS * 1000)}ms`,

@@ -1,7 +1,7 @@
 // A fixed amount of work for each arm, done as fast as it goes; the arms side by side.
 //
-// Each arm has a scenario of its own, named like the arm, with the same VUs and iterations, and all
-// begin at the same moment.  An iteration does the same work in each arm: it depends on its number.
+// Each arm has a scenario of its own, with the same VUs and iterations, and all begin at the same
+// moment.  An iteration does the same work in each arm: it depends on its number.
 
 import exec from 'k6/execution'
 import { arms, number, requestTimeoutS, setupS } from './settings.js'
@@ -23,7 +23,7 @@ export function fixedWork(vus, beside = {}) {
   /** @type {Record<string, object>} */
   const scenarios = {}
   for (const arm of arms) {
-    scenarios[arm.name] = {
+    scenarios[scenarioName(arm, 'work')] = {
       executor: 'shared-iterations',
       vus: Math.min(vus, iterations),
       iterations,
@@ -81,10 +81,18 @@ export function secondsUntil(seconds) {
 }
 
 /**
- * @param {string} name of a scenario: that of an arm, or one that begins with it and a dash
+ * Return the name of a scenario of one arm.  k6 starts scenarios of the same moment in the order of
+ * their names, so a number makes that the order of the arms, which is not the same in every pair.
+ * @param {import('./settings.js').Arm} arm
+ * @param {string} part what the scenario does
  */
+export function scenarioName(arm, part) {
+  return `${arms.indexOf(arm)}-${arm.name}-${part}`
+}
+
+/** @param {string} name of a scenario, from scenarioName */
 export function armOf(name) {
-  const found = arms.find((arm) => name === arm.name || name.startsWith(`${arm.name}-`))
-  if (!found) throw new Error(`no arm is called ${name}`)
+  const found = arms.find((arm) => name.split('-')[1] === arm.name)
+  if (!found) throw new Error(`no arm has the scenario ${name}`)
   return found
 }

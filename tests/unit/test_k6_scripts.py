@@ -117,7 +117,7 @@ def test_fixed_work_is_the_same_for_each_arm_and_begins_at_the_same_moment(
     tmp_path: Path, script: str
 ) -> None:
     scenarios = options(tmp_path, script)["scenarios"]
-    work = [scenarios["baseline"], scenarios["candidate"]]
+    work = [scenarios["0-baseline-work"], scenarios["1-candidate-work"]]
     assert work[0] == work[1]
     assert work[0]["executor"] == "shared-iterations"
     assert work[0]["iterations"] == 12
@@ -126,11 +126,28 @@ def test_fixed_work_is_the_same_for_each_arm_and_begins_at_the_same_moment(
     assert not options(tmp_path, script).get("thresholds")
 
 
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("arms", ["baseline,candidate", "candidate,baseline"])
+def test_scenarios_of_the_arms_start_in_the_order_of_the_arms(
+    tmp_path: Path, script: str, arms: str
+) -> None:
+    names = options(tmp_path, script, ARMS=arms)["scenarios"]
+    started = [name.split("-") for name in sorted(names) if "-" in name]  # k6 sorts them so
+    assert [name[1] for name in started] == sorted(
+        (name[1] for name in started), key=arms.split(",").index
+    )
+    assert bool(started) == (script in FIXED or "NOISE" in read(script))
+
+
+def read(script: str) -> str:
+    return paths.project_path("k6_scripts", script).read_text()
+
+
 def test_reads_beside_fixed_work_go_to_each_arm_half_a_period_apart(tmp_path: Path) -> None:
     orders = set()
     for seed in range(8):
         scenarios = options(tmp_path, "garbage_collection.js", SEED=f"{seed}")["scenarios"]
-        both = [scenarios[f"{arm}-beside"] for arm in ("baseline", "candidate")]
+        both = [scenarios[f"{arm}-beside"] for arm in ("0-baseline", "1-candidate")]
         starts = tuple(one.pop("startTime") for one in both)
         assert sorted(starts) == ["1.1s", "1s"]  # 5 reads per second
         assert both[0] == both[1]
@@ -141,15 +158,15 @@ def test_reads_beside_fixed_work_go_to_each_arm_half_a_period_apart(tmp_path: Pa
 
 @pytest.mark.parametrize("mode", ["projects", "objects"])
 def test_filling_is_fixed_work_for_as_many_as_are_asked(tmp_path: Path, mode: str) -> None:
-    work = options(tmp_path, "capacity.js", MODE=mode)["scenarios"]["candidate"]
+    work = options(tmp_path, "capacity.js", MODE=mode)["scenarios"]["1-candidate-work"]
     assert (work["executor"], work["iterations"], work["vus"]) == ("shared-iterations", 12, 12)
 
 
 def test_a_neighbour_makes_its_noise_in_each_arm_in_the_second_half(tmp_path: Path) -> None:
     scenarios = options(tmp_path, "noisy_neighbour.js")["scenarios"]
-    assert scenarios["baseline-noise"] == scenarios["candidate-noise"]
+    assert scenarios["0-baseline-noise"] == scenarios["1-candidate-noise"]
     begins = float(scenarios["load"]["startTime"].removesuffix("s")) + 1 + 8 / 2
-    assert scenarios["baseline-noise"]["startTime"] == f"{begins:g}s"
+    assert scenarios["0-baseline-noise"]["startTime"] == f"{begins:g}s"
 
 
 @pytest.mark.parametrize("script", OPEN)
@@ -229,9 +246,9 @@ def test_an_arm_alone_has_windows_with_and_without_noise(tmp_path: Path) -> None
 def test_a_neighbour_works_beside_the_whole_load_of_each_arm(tmp_path: Path) -> None:
     changes = {"NOISE": "watches", "WATCHES": "120", "NOISE_CLIENTS": "4"}
     scenarios = options(tmp_path, "isolation.js", **changes)["scenarios"]
-    assert scenarios["baseline-noise"] == scenarios["candidate-noise"]
-    assert scenarios["baseline-noise"]["startTime"] == scenarios["load"]["startTime"]
-    assert scenarios["baseline-noise"]["vus"] == 4 + 3  # 50 watches each
+    assert scenarios["0-baseline-noise"] == scenarios["1-candidate-noise"]
+    assert scenarios["0-baseline-noise"]["startTime"] == scenarios["load"]["startTime"]
+    assert scenarios["0-baseline-noise"]["vus"] == 4 + 3  # 50 watches each
 
 
 @pytest.mark.parametrize(
