@@ -59,7 +59,7 @@ def test_objects_are_counted_in_each_project_and_a_budget_leaves_the_interval_op
     out = tmp_path / "out"
     process = command(
         *("capacity", "objects", "--limit", "db<50GB", "--start", 10, "--projects", 2),
-        *("--object-bytes", 2000, "--budget", "40s", "--out", out, *QUICK),
+        *("--object-bytes", 2000, "--budget", "60s", "--out", out, *QUICK),
     )
     stdout, _ = finished(process, Exit.NO_REGRESSION)
     found = known(out)
@@ -78,7 +78,7 @@ def test_an_interrupted_search_leaves_nothing_running_and_goes_on_later(
     out = tmp_path / "out"
     process = command(
         *("capacity", "projects", "--limit", "files(server)<100000", "--start", 2),
-        *("--budget", "40s", "--out", out, *QUICK),
+        *("--budget", "60s", "--out", out, *QUICK),
     )
     until(has_steps(out, 1), process)
     process.send_signal(signal.SIGINT)
