@@ -16,6 +16,7 @@ def test_the_go_tests_of_the_reference_server_pass(tmp_path: Path) -> None:
         "ETCD_BIN": str(toolchain.program("etcd").path),
         "REFERENCE_BIN": str(toolchain.artifact(parse_spec("reference")).binary),
     }
-    said = go_tests("reference", tmp_path, "./...", variables=variables)
+    # Its servers mostly wait: twice as many as cores on the smallest machine that we test on.
+    said = go_tests("reference", tmp_path, "-parallel=4", "./...", variables=variables)
     assert "ok  \tgithub.com/milo-os/milo-perf/reference/e2e" in said
     assert "FAIL" not in said

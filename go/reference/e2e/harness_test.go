@@ -7,9 +7,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -173,12 +176,24 @@ func launch(t *testing.T, dir, name string, args ...string) *process {
 	return p
 }
 
+// lastPort is below those that the kernel gives to connections, one of which
+// could take a port before the server listens on it.
+var lastPort atomic.Int32
+
+func init() { lastPort.Store(20000 + rand.Int32N(5000)) }
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
+	for {
+		address := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
+		listener, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		check(t, err)
+		check(t, listener.Close())
+		return address
+	}
 }
 
 // answer is what came back.
