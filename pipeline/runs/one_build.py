@@ -15,6 +15,7 @@ from pipeline.model.ports import Artifact, EnvironmentSettings, Program, Target
 from pipeline.model.request import CapacityRequest, SoakRequest
 from pipeline.model.results import Machine, Tool
 from pipeline.model.soak import Soak
+from pipeline.runs import preflight
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.request import spec_of
 from pipeline.system import paths
@@ -73,6 +74,7 @@ def environment_of(request: CapacityRequest | SoakRequest, command: str) -> Envi
 
     Raises:
         ConfigError: The environment cannot be used, or its load comes from pods.
+        LaunchError: The binary cannot be packed into an image, and the environment needs one.
     """
     if request.settings:
         return registry.from_values(request.settings, "settings")
@@ -84,6 +86,7 @@ def environment_of(request: CapacityRequest | SoakRequest, command: str) -> Envi
             f" {settings.load_pods} pods",
             hint="set load_pods = 0",
         )
+    preflight.require_packable(settings, [spec_of(request.candidate)])
     return settings
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from pipeline import toolchain
 from pipeline.drivers import registry as drivers
+from pipeline.environments import images
 from pipeline.environments.cluster_settings import MAX_LOAD_PODS
 from pipeline.model import sizing
 from pipeline.model.headroom import Headroom
 from pipeline.model.health import Status
+from pipeline.model.ports import EnvironmentSettings
 from pipeline.model.results import Interleave
 from pipeline.model.sizing import ResourceEstimate
-from pipeline.model.subject import Spec
+from pipeline.model.subject import Spec, SpecKind
 from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import Suite
 from pipeline.system.errors import ConfigError, LaunchError, PipelineError
@@ -40,8 +42,10 @@ def require(plan: Plan, specs: Sequence[Spec], out: Path, headroom: Headroom | N
     Raises:
         ConfigError: The plan does not fit; the message says which resource is short, by how much,
             and what would fit.
+        LaunchError: A binary cannot be packed into an image, and the environment needs one.
     """
     _require_pods_hold(plan)
+    require_packable(plan.suite.environment, specs)
     headroom = headroom or toolchain.headroom(out)
     shortfalls = sizing.shortfalls(resource_estimate(plan, specs), headroom)
     if not shortfalls:
@@ -63,6 +67,15 @@ def require(plan: Plan, specs: Sequence[Spec], out: Path, headroom: Headroom | N
         f"the suite {plan.suite.name} does not fit this machine: {'; '.join(shortfalls)}",
         hint="; ".join(hints) or "use a larger machine, or a smaller suite",
     )
+
+
+def require_packable(environment: EnvironmentSettings, specs: Sequence[Spec]) -> None:
+    """Raise LaunchError if a binary that exists cannot be packed into an image for a cluster."""
+    if not environment.starts_images:
+        return
+    for spec in specs:
+        if spec.kind is SpecKind.BINARY and spec.place and Path(spec.place).is_file():
+            images.require_static(Path(spec.place))
 
 
 def require_programs(suite: Suite) -> None:

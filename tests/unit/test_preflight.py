@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,21 @@ def test_without_clusterloader2_full_is_refused_with_the_choice(
     message = capsys.readouterr().err
     assert "ClusterLoader2 is not on the path" in message
     assert "--driver k6" in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "deploy", "capacity"])
+def test_a_binary_that_no_image_can_hold_is_refused_before_a_cluster_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    dynamic = f"binary:{Path(sys.executable).resolve()}"
+    words = ["--suite", "smoke", "--against", dynamic]
+    if command == "capacity":
+        words = ["projects", "--limit", "ready<10s"]
+    argv = [command, *words, "--candidate", dynamic, "--environment", "kind"]
+    assert main.main([*argv, "--out", f"{tmp_path / 'out'}"]) == 5
+
+    assert "is dynamically linked, and an image has no libraries" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
