@@ -88,7 +88,9 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
     Raises:
         BaselineError: The folder is not in a clone, or the clone does not have the tree.
     """
-    top = _ask(checkout, "rev-parse", "--show-toplevel")
+    is_bare = _ask(checkout, "rev-parse", "--is-bare-repository") == "true"
+    where = "--absolute-git-dir" if is_bare else "--show-toplevel"
+    top = _ask(checkout, "rev-parse", where)
     if top is None:
         raise BaselineError(
             f"the source tree {tree_id} cannot be looked up: {checkout} is not in a git clone, "

@@ -316,14 +316,17 @@ def test_a_source_that_cannot_be_that_of_a_binary_is_refused(
         milo.pin_to_source(Subject("binary:/x/milo", "sha256:00", facts), source)
 
 
-def test_a_source_brings_its_manifests(repository: Path) -> None:
+@pytest.mark.parametrize("is_url", [False, True], ids=["folder", "URL"])
+def test_a_source_brings_its_manifests(repository: Path, *, is_url: bool) -> None:
+    place = repository.as_uri() if is_url else f"{repository}"
+    branch = git(repository, "branch", "--show-current")
     (repository / "config" / "webhook").mkdir(parents=True)
     (repository / "config" / "webhook" / "manifests.yaml").write_text("kind: x")
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--message", "manifests")
-    built = toolchain.artifact(parse_spec(f"source:{repository}@HEAD"), BUILD)
+    built = toolchain.artifact(parse_spec(f"source:{place}@{branch}"), BUILD)
     assert built.manifests is not None
     assert (built.manifests / "config/webhook/manifests.yaml").read_text() == "kind: x"
-    assert toolchain.artifact(parse_spec(f"source:{repository}@v1"), BUILD).manifests is None
-    named = f"source:{repository}@HEAD?manifests=/other"
+    assert toolchain.artifact(parse_spec(f"source:{place}@v1"), BUILD).manifests is None
+    named = f"source:{place}@{branch}?manifests=/other"
     assert toolchain.artifact(parse_spec(named), BUILD).manifests == Path("/other")
