@@ -7,6 +7,12 @@ from enum import StrEnum
 
 from pipeline.model.subject import Arm
 
+SOCKET = "keeper.sock"
+"""Name of the socket at which the keeper answers."""
+
+KUBECONFIGS = {arm: f"{arm}.kubeconfig" for arm in Arm}
+"""Name of the link to the kubeconfig of each build."""
+
 
 class DeploymentState(StrEnum):
     """State of a deployment."""

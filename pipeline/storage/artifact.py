@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pipeline.model.deployment import KUBECONFIGS, SOCKET
 from pipeline.model.metric import BASE_UNITS
 from pipeline.model.results import ResultSet
 from pipeline.storage import codec, strict_json
@@ -44,6 +45,9 @@ class Limits:
 
 
 LIMITS = Limits()
+
+_OF_A_DEPLOYMENT = frozenset((SOCKET, *KUBECONFIGS.values()))
+"""What a deployment that is up has at the top of its folder; neither read nor followed."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9/_.-]{0,79}")
 _HINT = "an artifact is what `run` leaves in its folder, as it is or as a zip"
@@ -132,6 +136,8 @@ def _read_folder(folder: Path, name: str, limits: Limits) -> bytes | None:
                 files += 1
                 if files > limits.files:
                     raise ValueError(f"it has more than {limits.files} files")
+                if here == folder and entry.name in _OF_A_DEPLOYMENT:
+                    continue
                 status = entry.stat(follow_symlinks=False)
                 shown = truncate(os.path.relpath(entry.path, folder), _SHOWN)
                 if stat.S_ISDIR(status.st_mode):

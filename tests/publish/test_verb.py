@@ -1,15 +1,18 @@
 """The verb `publish`, from a folder and an event to the state of a fake GitHub."""
 
+import socket
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from pipeline.model.results import ResultSet
+from pipeline.storage import codec
 from tests import pages, publications
 from tests.github.fake import Fault
 from tests.github.fake import GitHub as Fake
-from tests.publications import QUIET, row, run
+from tests.publications import HEAD, QUIET, row, run
 from tests.publishing import FAST, SLOW, Publish, finished, of_commit
 
 INCONCLUSIVE = run(row(publications.CREATE, 5.2e-3, 1.12, 0.12), *QUIET)
@@ -209,6 +212,22 @@ def test_results_that_are_refused_are_no_pass_and_name_no_path_of_the_runner(
     assert "error: results.json: NaN is not a number" in fake.bodies()[0]
     assert str(tmp_path) not in fake.bodies()[0]
     assert [check["conclusion"] for check in fake.checks.values()] == ["failure"]
+
+
+def test_a_deployment_that_is_up_is_published(fake: Fake, publish: Publish, tmp_path: Path) -> None:
+    folder = tmp_path / "deployed"
+    folder.mkdir()
+    codec.RESULTS.write(folder / "results.json", of_commit(SLOW, HEAD))
+    (folder / "candidate.kubeconfig").symlink_to("/nonexistent/private/candidate.kubeconfig")
+    with chdir(folder), socket.socket(socket.AF_UNIX) as listener:  # short enough for a socket
+        listener.bind("keeper.sock")
+        assert publish(folder, *TO_ALL)[0] == 0
+    assert "regressed" in fake.bodies()[0]
+    (folder / "pairs").mkdir()
+    (folder / "pairs" / "candidate.kubeconfig").symlink_to("/nonexistent")
+    code, _, stderr = publish(folder, *TO_ALL)
+    assert code == 2
+    assert "candidate.kubeconfig` is a link" in stderr
 
 
 def test_a_link_in_the_artifact_is_refused_and_said(

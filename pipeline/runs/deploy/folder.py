@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.model.deployment import Deployment, DeploymentState
+from pipeline.model.deployment import KUBECONFIGS, SOCKET, Deployment, DeploymentState
 from pipeline.model.subject import Arm
 from pipeline.storage import codec
 from pipeline.system.errors import ConfigError
@@ -39,7 +39,7 @@ class DeploymentFolder:
     @property
     def socket(self) -> Path:
         """Path of the socket at which the keeper answers."""
-        return self.path / "keeper.sock"
+        return self.path / SOCKET
 
     def launch(self, number: int) -> Path:
         """Return the path of the logs and keys of a launch."""
@@ -47,7 +47,7 @@ class DeploymentFolder:
 
     def kubeconfig(self, arm: Arm) -> Path:
         """Return the path of the kubeconfig of a build, a link into the present launch."""
-        return self.path / f"{arm}.kubeconfig"
+        return self.path / KUBECONFIGS[arm]
 
     def read(self) -> Deployment:
         """Return what deployment.json says.
