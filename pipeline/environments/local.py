@@ -107,14 +107,12 @@ class LocalEnvironment:
                     f"`{artifact.subject.spec}` is a container image, which cannot be a process",
                     hint='say --environment kind, or a file with kind = "remote"',
                 )
-        ready_s = self.settings.ready_s
         out = out.absolute()  # a server runs in its own folder
         with private_folder(out) as private, processes.stop_together(_GRACE_S) as stack:
             installed = {
                 arm: read_manifests(artifact, self.settings) for arm, artifact in artifacts.items()
             }
             credentials = create_credentials(private / "pki")
-            token = credentials.admin_token.read_text()
             launch = _LocalLaunch(self, stack, credentials, private, out, installed)
             stores = launch.start(
                 {arm: partial(launch.etcd, arm, one) for arm, one in artifacts.items()}, "etcd"
@@ -126,42 +124,7 @@ class LocalEnvironment:
                 },
                 "server",
             )
-            frontends = {arm: launch.one_address("server", arm, servers[arm]) for arm in artifacts}
-            targets = {
-                arm: launch.target(frontends[arm], [*servers[arm], *stores[arm]])
-                for arm in artifacts
-            }
-            with bootstrap.blame_dead_build(targets):
-                for arm, artifact in artifacts.items():
-                    bootstrap.prepare_server(
-                        targets[arm], token, artifact.product, str(arm), ready_s
-                    )
-                managers = launch.start(
-                    {
-                        arm: partial(launch.managers, arm, artifact, frontends[arm].url)
-                        for arm, artifact in artifacts.items()
-                        if artifact.product is Product.MILO
-                    },
-                    "manager",
-                )
-                for arm, of_arm in managers.items():
-                    frontend, parts = frontends[arm], [*servers[arm], *of_arm, *stores[arm]]
-                    if self.settings.is_production:
-                        hooks = launch.one_address("webhooks", arm, of_arm)
-                        targets[arm] = launch.target(frontend.with_check(hooks.check), parts)
-                        bootstrap.set_up_production(
-                            targets[arm],
-                            token,
-                            installed[arm],
-                            hooks.url,
-                            arm=str(arm),
-                            timeout_s=ready_s,
-                        )
-                        targets[arm] = replace(targets[arm], needs_organization_path=True)
-                    else:
-                        targets[arm] = launch.target(frontend, parts)
-                bootstrap.create_first_projects(targets, token, ready_s)
-            yield targets
+            yield launch.set_up(artifacts, stores, servers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +148,49 @@ class _LocalLaunch:
     private: Path
     out: Path
     installed: Mapping[Arm, MiloManifests]
+
+    def set_up(
+        self,
+        artifacts: Mapping[Arm, Artifact],
+        stores: Mapping[Arm, Sequence[_RunningReplica]],
+        servers: Mapping[Arm, Sequence[_RunningReplica]],
+    ) -> dict[Arm, Target]:
+        """Return the targets once everything else runs and the control planes can be used."""
+        token = self.credentials.admin_token.read_text()
+        ready_s = self.environment.settings.ready_s
+        frontends = {arm: self.one_address("server", arm, servers[arm]) for arm in artifacts}
+        targets = {
+            arm: self.target(frontends[arm], [*servers[arm], *stores[arm]]) for arm in artifacts
+        }
+        with bootstrap.blame_dead_build(targets):
+            for arm, artifact in artifacts.items():
+                bootstrap.prepare_server(targets[arm], token, artifact.product, str(arm), ready_s)
+            managers = self.start(
+                {
+                    arm: partial(self.managers, arm, artifact, frontends[arm].url)
+                    for arm, artifact in artifacts.items()
+                    if artifact.product is Product.MILO
+                },
+                "manager",
+            )
+            for arm, of_arm in managers.items():
+                frontend, parts = frontends[arm], [*servers[arm], *of_arm, *stores[arm]]
+                if self.environment.settings.is_production:
+                    hooks = self.one_address("webhooks", arm, of_arm)
+                    targets[arm] = self.target(frontend.with_check(hooks.check), parts)
+                    bootstrap.set_up_production(
+                        targets[arm],
+                        token,
+                        self.installed[arm],
+                        hooks.url,
+                        arm=str(arm),
+                        timeout_s=ready_s,
+                    )
+                    targets[arm] = replace(targets[arm], needs_organization_path=True)
+                else:
+                    targets[arm] = self.target(frontend, parts)
+            bootstrap.create_first_projects(targets, token, ready_s)
+        return targets
 
     def etcd(self, arm: Arm, artifact: Artifact) -> list[_RunningReplica]:
         settings = self.environment.settings
