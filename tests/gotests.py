@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from pipeline.system import paths, processes
 from pipeline.toolchain import go
 from pipeline.toolchain.build import FLAGS
@@ -19,15 +21,23 @@ def go_tests(module: str, out: Path, *args: str, variables: Mapping[str, str] | 
             then is used again.
         variables: Of their environment.
 
-    Raises:
-        LaunchError: One failed.
+    The test that asks fails with what they said if one of them failed.
     """
     chosen, log = go.find(minimum_go()), out / "go-test.log"
-    processes.run(
-        [str(chosen.path), "test", *FLAGS, *args],
-        output=log,
-        timeout_s=900,
-        env={**dict(chosen.environment), **(variables or {})},
-        cwd=paths.project_path("go", module),
-    )
+    try:
+        processes.run(
+            [str(chosen.path), "test", *FLAGS, *args],
+            output=log,
+            timeout_s=900,
+            env={**dict(chosen.environment), **(variables or {})},
+            cwd=paths.project_path("go", module),
+        )
+    except processes.CommandError as error:
+        pytest.fail(f"{error}\n{_failures(log.read_text())}", pytrace=False)
     return log.read_text()
+
+
+def _failures(log: str) -> str:
+    """Return what failing tests said: before the first failure, as `-v` does, and after it."""
+    first = max(0, log.find("--- FAIL") - 3000)
+    return log[first : first + 8000]
