@@ -116,7 +116,7 @@ def tests(session: nox.Session) -> None:
     processes = f"--numprocesses={(os.cpu_count() or 1) + 1}"
     shared = (processes, "--dist=loadfile", "--no-loadscope-reorder")  # slow files are not the last
     session.run("python", "-m", "pytest", "-m", "not alone", *shared)
-    session.run("python", "-m", "pytest", "-m", "alone")
+    session.run("python", "-m", "pytest", "-m", "alone", "--durations=15")
 
 
 @nox.session
