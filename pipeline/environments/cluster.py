@@ -108,14 +108,8 @@ class ClusterEnvironment:
                 )
             self._wait_ready(builds, "etcd")
             for arm, build in builds.items():
-                build.apply(
-                    components.server_containers(
-                        settings,
-                        images[arm][1],
-                        build.artifact,
-                        credentials,
-                        installed[arm].server_flags,
-                    )
+                build.apply_program(
+                    components.server_containers, images[arm][1], installed[arm].server_flags
                 )
             self._wait_ready(builds, "server")
             targets = {arm: build.target(stack, private) for arm, build in builds.items()}
@@ -127,14 +121,8 @@ class ClusterEnvironment:
                     arm: one for arm, one in builds.items() if one.artifact.product is Product.MILO
                 }
                 for arm, build in milo.items():
-                    build.apply(
-                        components.manager_containers(
-                            settings,
-                            images[arm][1],
-                            build.artifact,
-                            credentials,
-                            installed[arm].manager_flags,
-                        )
+                    build.apply_program(
+                        components.manager_containers, images[arm][1], installed[arm].manager_flags
                     )
                 self._wait_ready(milo, "manager")
                 targets |= {arm: build.target(stack, private) for arm, build in milo.items()}
@@ -206,6 +194,12 @@ class ClusterEnvironment:
             build.pods.wait_ready(names, self.settings.ready_s)
 
 
+_ProgramContainers = Callable[
+    [ClusterSettings, str, Artifact, Credentials, Sequence[str]], list[Component]
+]
+"""Function that returns the containers of a program of a build."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Build:
     """One build in one launch."""
@@ -244,6 +238,13 @@ class _Build:
             for manifest in manifests.component(self.spec, one):
                 self.environment.api.apply(manifest)
             self.applied.append(one.name)
+
+    def apply_program(
+        self, containers: _ProgramContainers, image: str, flags: Sequence[str]
+    ) -> None:
+        """Apply the API servers or the controller-managers, which share image and credentials."""
+        settings = self.environment.settings
+        self.apply(containers(settings, image, self.artifact, self.credentials, flags))
 
     def target(self, stack: ExitStack, private: Path) -> Target:
         """Return the target, whose components are all ready."""
