@@ -88,10 +88,8 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
     Raises:
         BaselineError: The folder is not in a clone, or the clone does not have the tree.
     """
-    is_bare = _ask(checkout, "rev-parse", "--is-bare-repository") == "true"
-    where = "--absolute-git-dir" if is_bare else "--show-toplevel"
-    top = _ask(checkout, "rev-parse", where)
-    if top is None:
+    repository = _ask(checkout, "rev-parse", "--absolute-git-dir")
+    if repository is None:
         raise BaselineError(
             f"the source tree {tree_id} cannot be looked up: {checkout} is not in a git clone, "
             "or git is missing",
@@ -100,7 +98,8 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
         )
     if _ask(checkout, "cat-file", "-t", tree_id) != "tree":
         raise BaselineError(
-            f"the source tree {tree_id} is not in the clone at {top}", hint="git fetch --unshallow"
+            f"the source tree {tree_id} is not in the clone at {repository}",
+            hint="git fetch --unshallow",
         )
     with tempfile.TemporaryDirectory() as aside:
         archive = Path(aside, "source.zip")
@@ -109,7 +108,7 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
                 ["git", "archive", "--format=zip", f"--output={archive}", tree_id],
                 output=Path(aside, "log"),
                 timeout_s=_TIMEOUT_S,
-                cwd=Path(top),  # in a subfolder, git would look for that folder in the tree
+                cwd=Path(repository),  # in a subfolder, git would look for that folder in the tree
             )
         except processes.CommandError as error:
             raise BaselineError(str(error), hint=error.hint) from error
