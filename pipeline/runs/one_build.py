@@ -44,7 +44,9 @@ class OneBuild:
 def prepare(request: CapacityRequest | SoakRequest, command: str) -> OneBuild:
     """Return the build of a new request, built, and its programs; nothing has been started."""
     settings = environment_of(request, command)
-    artifact = toolchain.artifact(spec_of(request.candidate), request.build)
+    spec = spec_of(request.candidate)
+    preflight.require_packable(settings, [spec])
+    artifact = toolchain.artifact(spec, request.build)
     return OneBuild(artifact, toolchain.programs_of((*settings.needs, "k6")), settings)
 
 
@@ -74,7 +76,6 @@ def environment_of(request: CapacityRequest | SoakRequest, command: str) -> Envi
 
     Raises:
         ConfigError: The environment cannot be used, or its load comes from pods.
-        LaunchError: The binary cannot be packed into an image, and the environment needs one.
     """
     if request.settings:
         return registry.from_values(request.settings, "settings")
@@ -86,7 +87,6 @@ def environment_of(request: CapacityRequest | SoakRequest, command: str) -> Envi
             f" {settings.load_pods} pods",
             hint="set load_pods = 0",
         )
-    preflight.require_packable(settings, [spec_of(request.candidate)])
     return settings
 
 
