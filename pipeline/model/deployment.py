@@ -67,7 +67,8 @@ class Deployment:
         launch: Number of the launch, from 0; a new one begins before each further pair.
         loads: Number of loads that were begun on this launch.
         keeper: Process id of the keeper; 0 before it has started.
-        arms: Builds in the order in which they were started; empty unless the state is `up`.
+        arms: Builds in the order in which they were started; empty unless the state is `up`, or
+            after one died before it could be loaded.
         reason: Reason why it ended; empty before.
     """
 

@@ -29,7 +29,15 @@ from pipeline.runs.deploy.load import DeployedEnvironment
 from pipeline.runs.measure import Harness
 from pipeline.runs.plan import Plan
 from pipeline.storage import codec
-from pipeline.system.errors import ConfigError, LaunchError, LoadError, SubjectDiedError
+from pipeline.system import errors
+from pipeline.system.errors import (
+    ConfigError,
+    LaunchError,
+    LoadError,
+    PipelineError,
+    SetupDeathError,
+    SubjectDiedError,
+)
 from tests import fakes
 from tests.fakes import SUITE, FakeDriver, applied, empty
 
@@ -42,11 +50,13 @@ class FakeEnvironment:
 
     Attributes:
         pid: Process id of every component.
-        fails: Error of the launches after the first.
+        fails: Error of the launches after the first, each of which it ends.
+        dead: Builds that are dead while `is_dead` is true.
     """
 
     pid: int = field(default_factory=os.getpid)
     fails: LaunchError | None = None
+    dead: tuple[Arm, ...] = tuple(Arm)
     orders: list[list[Arm]] = field(default_factory=list)
     is_dead: bool = False
     ended: int = 0
@@ -66,7 +76,7 @@ class FakeEnvironment:
 
     def _target(self, arm: Arm, keys: Path) -> Target:
         def check() -> None:
-            if self.is_dead:
+            if self.is_dead and arm in self.dead:
                 raise SubjectDiedError(f"server of the {arm} exited with 2", hint="panic: x")
 
         return Target(
@@ -189,10 +199,18 @@ def test_usage_and_restart_are_those_of_the_keeper(lab: Lab, tmp_path: Path) -> 
         target.check()
 
 
-def test_a_build_that_died_before_the_load_is_an_error_with_a_way_on(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    environment = FakeEnvironment(pid=dead.pid, is_dead=True)
+@pytest.fixture
+def dead_process() -> int:
+    """Return the id of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    return dead.pid
+
+
+def test_two_builds_that_died_before_the_load_are_an_error_with_a_way_on(
+    tmp_path: Path, dead_process: int
+) -> None:
+    environment = FakeEnvironment(pid=dead_process, is_dead=True)
     with (
         keeping(tmp_path / "dep", environment) as lab,
         pytest.raises(LaunchError, match="has died since it was deployed") as caught,
@@ -201,6 +219,29 @@ def test_a_build_that_died_before_the_load_is_an_error_with_a_way_on(tmp_path: P
         pass
     assert "--pairs 1" in caught.value.hint
     assert "panic: x" in caught.value.hint
+    assert not isinstance(caught.value, SetupDeathError)
+
+
+@pytest.mark.parametrize("arm", Arm)
+def test_one_build_that_died_before_a_load_has_seen_it_is_a_result_of_that_build(
+    tmp_path: Path, dead_process: int, arm: Arm
+) -> None:
+    environment = FakeEnvironment(pid=dead_process, dead=(arm,))
+    with keeping(tmp_path / "dep", environment) as lab:
+        deployed = lab.deployed(is_as_it_stands=True)
+        environment.is_dead = True
+        with pytest.raises(SetupDeathError) as caught, deployed.launch(ARTIFACTS, tmp_path):
+            pass
+        assert caught.value.arm == arm
+        environment.is_dead = False
+        with lab.deployed(is_as_it_stands=True).launch(ARTIFACTS, tmp_path):
+            environment.is_dead = True
+        with (
+            pytest.raises(LaunchError, match="has died") as again,
+            lab.deployed(is_as_it_stands=True).launch(ARTIFACTS, tmp_path),
+        ):
+            pass
+    assert not isinstance(again.value, SetupDeathError), "a load has seen that launch"
 
 
 def test_a_launch_that_fails_ends_the_deployment_and_says_so_where_it_was_asked_for(
@@ -218,6 +259,69 @@ def test_a_launch_that_fails_ends_the_deployment_and_says_so_where_it_was_asked_
             pass
         lab.thread.join(10)
         assert lab.reasons == [environment.fails]
+
+
+def test_a_build_that_dies_in_a_new_launch_is_a_result_and_the_next_pair_starts_both(
+    tmp_path: Path,
+) -> None:
+    death = SetupDeathError("before the load: server exited with 2", arm="baseline", hint="panic")
+    with keeping(tmp_path / "dep", FakeEnvironment()) as lab:
+        deployed = lab.deployed(is_as_it_stands=False)
+        with deployed.launch(ARTIFACTS, tmp_path):
+            pass
+        lab.environment.fails = death
+        with pytest.raises(SetupDeathError) as caught, deployed.launch(ARTIFACTS, tmp_path):
+            pass
+        assert (caught.value.arm, caught.value.hint) == ("baseline", "panic")
+        assert deployed.number() == 1
+
+        lab.environment.fails = None
+        with deployed.launch(ARTIFACTS, tmp_path) as targets:
+            assert set(targets) == set(Arm)
+        assert deployed.number() == 2
+        for is_as_it_stands in (True, False):
+            lab.environment.fails = death
+            with pytest.raises(SetupDeathError), deployed.launch(ARTIFACTS, tmp_path):
+                pass
+            lab.environment.fails = None
+            again = lab.deployed(is_as_it_stands=is_as_it_stands)
+            with again.launch(ARTIFACTS, tmp_path) as targets:
+                assert set(targets) == set(Arm)
+
+
+def errors_of(kind: type[PipelineError]) -> list[type[PipelineError]]:
+    """Return an error of `pipeline.system.errors` and all that are derived from it."""
+    return [kind, *(found for one in kind.__subclasses__() for found in errors_of(one))]
+
+
+@pytest.mark.parametrize(
+    "kind", [one for one in errors_of(PipelineError) if one.__module__ == errors.__name__][1:]
+)
+def test_an_error_of_the_keeper_has_the_same_exit_code_where_it_was_asked(
+    tmp_path: Path, kind: type[PipelineError]
+) -> None:
+    error = (
+        SetupDeathError("m", arm="candidate", hint="h")
+        if kind is SetupDeathError
+        else kind("m", hint="h")
+    )
+    path = tmp_path / "socket"
+    with channel.open_listener(path) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                channel.receive(connection)
+                channel.refuse(connection, error)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(PipelineError, match="m") as caught:
+            channel.ask(path, {"do": "check"}, lambda: True)
+        thread.join(10)
+    assert caught.value.exit_code == kind.exit_code
+    assert isinstance(caught.value, SetupDeathError) == (kind is SetupDeathError)
+    assert caught.value.hint == "h"
 
 
 def test_a_deployment_ends_when_it_is_asked_to(lab: Lab) -> None:

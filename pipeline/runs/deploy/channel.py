@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.system import errors
-from pipeline.system.errors import LoadError, PipelineError
+from pipeline.system.errors import LoadError, PipelineError, SetupDeathError
 
 _POLL_S = 0.5
 _MAX_BYTES = 2**20
 
 _ERRORS: Mapping[str, type[PipelineError]] = {
-    one.__name__: one
-    for one in (
-        *(errors.ConfigError, errors.LaunchError, errors.LoadError, errors.NetworkError),
-        *(errors.StorageError, errors.SubjectDiedError),
-    )
+    name: one
+    for name, one in vars(errors).items()
+    if isinstance(one, type) and issubclass(one, PipelineError)
 }
 
 Question = dict[str, Any]
@@ -65,8 +63,10 @@ def ask(path: Path, question: Question, is_alive: Callable[[], bool]) -> Any:  #
         raise gone from error
     answer = json.loads(line)
     if failure := answer.get("error"):
-        kind = _ERRORS.get(failure["kind"], errors.LaunchError)
-        raise kind(failure["message"], hint=failure["hint"])
+        message, hint = failure["message"], failure["hint"]
+        if arm := failure["arm"]:
+            raise SetupDeathError(message, arm=arm, hint=hint)
+        raise _ERRORS.get(failure["kind"], errors.LaunchError)(message, hint=hint)
     return answer.get("result")
 
 
@@ -109,7 +109,13 @@ def reply(connection: socket.socket, result: object = None) -> None:
 
 def refuse(connection: socket.socket, error: PipelineError) -> None:
     """Send an error, which is raised where the question was asked."""
-    failure = {"kind": type(error).__name__, "message": f"{error}", "hint": error.hint}
+    arm = error.arm if isinstance(error, SetupDeathError) else ""
+    failure = {
+        "kind": type(error).__name__,
+        "message": f"{error}",
+        "hint": error.hint,
+        "arm": arm,
+    }
     _send(connection, {"error": failure})
 
 

@@ -2,7 +2,8 @@
 
 It is in a session of its own, so that the builds outlive `deploy`.  It ends after the time that was
 asked for, when `deploy --stop` asks it to, or by SIGTERM; the builds die with it, also after
-`kill -9`.  A build that dies does not end it: to see that is the task of a load.
+`kill -9`.  A build that dies does not end it, even before it could be loaded: to see that is the
+task of a load, and the next pair starts both anew.
 """
 
 import os
@@ -23,7 +24,13 @@ from pipeline.runs.deploy import channel
 from pipeline.runs.deploy.folder import DeploymentFolder
 from pipeline.runs.measure import new_folder
 from pipeline.system import tls
-from pipeline.system.errors import ConfigError, LaunchError, LoadError, PipelineError
+from pipeline.system.errors import (
+    ConfigError,
+    LaunchError,
+    LoadError,
+    PipelineError,
+    SetupDeathError,
+)
 from pipeline.system.kubeconfig import kubeconfig_json
 from pipeline.system.log import log
 
@@ -113,15 +120,26 @@ def hold(
                 channel.reply(waiting)
                 waiting.close()
                 waiting = None
-            answers = _Answers(folder, deployment, targets)
-            while answers.wanted is None:
-                answers.serve(server)
-            return answers.wanted
+            return _serve(_Answers(folder, deployment, targets), server)
     except PipelineError as error:
-        if waiting is not None:
-            channel.refuse(waiting, error)
-            waiting.close()
-        raise
+        if waiting is None:
+            raise
+        is_dead = isinstance(error, SetupDeathError)
+        if is_dead:  # a load counts it against its build, and may ask for further launches
+            deployment = replace(deployment, state=DeploymentState.UP, loads=0)
+            folder.write(deployment)
+        channel.refuse(waiting, error)
+        waiting.close()
+        if not is_dead:
+            raise
+    return _serve(_Answers(folder, deployment, {}), server)
+
+
+def _serve(answers: "_Answers", server: socket.socket) -> Relaunch | str:
+    """Answer until the launch is to end."""
+    while answers.wanted is None:
+        answers.serve(server)
+    return answers.wanted
 
 
 @dataclass(slots=True)
@@ -171,8 +189,8 @@ class _Answers:
                 channel.reply(connection, loads)
             case "relaunch":
                 order = tuple(Arm(name) for name in question["order"])
-                if set(order) != set(self.targets):
-                    raise ConfigError(f"a launch starts {' and '.join(self.targets)}")
+                if set(order) != set(Arm):
+                    raise ConfigError(f"a launch starts {' and '.join(Arm)}")
                 launch = self.deployment.launch + 1
                 state = DeploymentState.STARTING
                 self._update(replace(self.deployment, launch=launch, state=state, arms={}))

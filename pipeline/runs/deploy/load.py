@@ -13,7 +13,7 @@ from pipeline import toolchain
 from pipeline.judge import policy
 from pipeline.judge.launches import counted_pairs
 from pipeline.model.deployment import DeployedArm
-from pipeline.model.ports import Artifact, ResourceUsage, Target
+from pipeline.model.ports import Artifact, ResourceUsage, Target, find_deaths
 from pipeline.model.report import Report
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
@@ -23,7 +23,7 @@ from pipeline.runs.deploy.folder import DeploymentFolder
 from pipeline.runs.plan import Plan
 from pipeline.storage import codec
 from pipeline.system import paths, private_folder, progress
-from pipeline.system.errors import ConfigError, LaunchError, SubjectDiedError
+from pipeline.system.errors import ConfigError, LaunchError, SetupDeathError
 from pipeline.system.log import log
 
 
@@ -120,29 +120,38 @@ class DeployedEnvironment:
     ) -> Iterator[Mapping[Arm, Target]]:
         """See `Environment.launch`; leaving the context stops nothing."""
         deployment = self.folder.require_up()
-        is_fresh = not self._launches and (self.is_as_it_stands or not deployment.loads)
+        is_fresh = (
+            not self._launches
+            and bool(deployment.arms)
+            and (self.is_as_it_stands or not deployment.loads)
+        )
         if not is_fresh:
-            self._ask({"do": "relaunch", "order": [str(arm) for arm in artifacts]})
+            try:
+                self._ask({"do": "relaunch", "order": [str(arm) for arm in artifacts]})
+            finally:
+                self._launch = self.folder.read().launch  # a build that dies in it has a number too
             deployment = self.folder.require_up()
         self._launches += 1
         self._launch = deployment.launch
         targets = {arm: self._target(arm, deployment.arms[arm]) for arm in artifacts}
-        self._require_alive(targets)
+        self._require_alive(targets, deployment.loads)
         loads = self._ask({"do": "begin"})
         if loads:
             log.info("this launch was loaded before: of each workload its first load counts")
         yield targets
 
-    def _require_alive(self, targets: Mapping[Arm, Target]) -> None:
-        for arm, target in targets.items():
-            try:
-                target.check()
-            except SubjectDiedError as error:
-                raise LaunchError(
-                    f"the {arm} has died since it was deployed: {error}",
-                    hint=f"`milo-perf load {self.folder.path} --pairs 1` starts both anew\n"
-                    f"{error.hint}",
-                ) from error
+    def _require_alive(self, targets: Mapping[Arm, Target], loads: int) -> None:
+        """Raise an error if a build has died: a result of the build that no load has seen yet."""
+        deaths = find_deaths(targets)
+        for arm, death in deaths.items():
+            message = f"the {arm} has died since it was deployed: {death}"
+            if len(deaths) == 1 and not loads:
+                raise SetupDeathError(message, arm=arm, hint=death.hint) from death
+            raise LaunchError(
+                message,
+                hint=f"`milo-perf load {self.folder.path} --pairs 1` starts both anew\n"
+                f"{death.hint}",
+            ) from death
 
     def _ask(self, question: channel.Question) -> Any:  # noqa: ANN401 (JSON)
         return channel.ask(self.folder.socket, question, self.folder.is_kept)
