@@ -30,8 +30,8 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
             yield Lab(
                 cluster,
                 ClusterEnvironment(
-                    settings=ClusterSettings(ready_s=5, gone_s=5),
-                    api=Api(str(config), retry_s=3, pause_s=0.01),
+                    settings=ClusterSettings(ready_s=60, gone_s=60),
+                    api=Api(str(config), retry_s=60, pause_s=0.01),
                     programs={"etcd": Program(Path("etcd"), "3.6", "sha256:00")},
                     connector=NodePortConnector(first),
                     image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),

@@ -167,7 +167,7 @@ def test_a_pod_that_does_not_come_up_is_told_with_its_reason(
     lab: Lab, status: dict[str, Any], said: str, hinted: str
 ) -> None:
     lab.cluster.pods["server"] = status
-    object.__setattr__(lab.environment, "settings", ClusterSettings(ready_s=1, gone_s=5))
+    object.__setattr__(lab.environment, "settings", ClusterSettings(ready_s=1, gone_s=60))
     with pytest.raises(LaunchError) as caught, lab.launched():
         pass
 
@@ -266,7 +266,7 @@ def test_the_arms_swap_nodes_with_their_order(lab: Lab) -> None:
 
 
 def test_a_pull_secret_is_copied_into_each_namespace(lab: Lab) -> None:
-    settings = ClusterSettings(ready_s=5, gone_s=5, pull_secret="ci/registry")
+    settings = ClusterSettings(ready_s=60, gone_s=60, pull_secret="ci/registry")
     object.__setattr__(lab.environment, "settings", settings)
     lab.cluster.objects["/api/v1/namespaces/ci/secrets/registry"] = {
         "kind": "Secret",
@@ -278,7 +278,7 @@ def test_a_pull_secret_is_copied_into_each_namespace(lab: Lab) -> None:
 
 
 def test_a_pull_secret_that_is_not_there_is_told(lab: Lab) -> None:
-    settings = ClusterSettings(ready_s=5, pull_secret="ci/registry")
+    settings = ClusterSettings(ready_s=60, pull_secret="ci/registry")
     object.__setattr__(lab.environment, "settings", settings)
     with (
         pytest.raises(LaunchError, match="there is no pull secret ci/registry"),

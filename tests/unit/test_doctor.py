@@ -51,7 +51,7 @@ def test_a_bare_machine_lacks_git_and_k6_and_would_build_the_rest() -> None:
 def test_the_doctor_neither_builds_nor_takes_long(bare: Path) -> None:
     began = time.monotonic()
     doctor.checks()
-    assert time.monotonic() - began < 5  # 0.3 s on a quiet machine
+    assert time.monotonic() - began < 60  # 0.3 s on a quiet machine; a build takes minutes
     assert not [path for path in (bare / "cache").rglob("*") if path.is_file()]
 
 

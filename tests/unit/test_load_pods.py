@@ -50,7 +50,7 @@ def crew_of(stack: ExitStack, tmp_path: Path, settings: ClusterSettings) -> Crew
     cluster = FakeCluster(serves=serving(stack, agents))
     config = stack.enter_context(running(cluster, tmp_path))
     pods = ClusterPods(
-        api=Api(str(config), retry_s=3, pause_s=0.01),
+        api=Api(str(config), retry_s=60, pause_s=0.01),
         spec=NamespaceSpec("milo-perf-1-000-load", "1", "load", 1_800_000_000, settings),
         agent=Program(Path("load-agent"), "ours", "sha256:22"),
         image=lambda name, *_: Image(f"milo-perf.invalid/{name}:0", Path("none")),
@@ -64,7 +64,7 @@ def crew_of(stack: ExitStack, tmp_path: Path, settings: ClusterSettings) -> Crew
 @pytest.fixture
 def crew(tmp_path: Path) -> Iterator[Crew]:
     with ExitStack() as stack:
-        yield crew_of(stack, tmp_path, ClusterSettings(ready_s=5, load_pods=3))
+        yield crew_of(stack, tmp_path, ClusterSettings(ready_s=60, load_pods=3))
 
 
 def test_one_sets_up_all_begin_and_their_points_are_taken(crew: Crew) -> None:
@@ -232,7 +232,7 @@ def test_a_cluster_that_refuses_the_job_is_told(crew: Crew) -> None:
 
 def test_the_k6_operator_makes_the_pods_where_it_is_there(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        crew = crew_of(stack, tmp_path, ClusterSettings(ready_s=5, load_pods=2))
+        crew = crew_of(stack, tmp_path, ClusterSettings(ready_s=60, load_pods=2))
         crew.cluster.operator = True
         done = crew.run()
         (test_run,) = crew.cluster.of("TestRun")
@@ -245,7 +245,7 @@ def test_the_k6_operator_makes_the_pods_where_it_is_there(tmp_path: Path) -> Non
 def test_the_k6_operator_can_be_left_alone(tmp_path: Path) -> None:
     with ExitStack() as stack:
         settings = ClusterSettings(
-            ready_s=5, load_pods=2, load=LoadPodSettings(k6_operator="never")
+            ready_s=60, load_pods=2, load=LoadPodSettings(k6_operator="never")
         )
         crew = crew_of(stack, tmp_path, settings)
         crew.cluster.operator = True

@@ -141,7 +141,7 @@ def test_leaving_does_not_wait_for_a_server_that_hangs(
         time.sleep(0.2)
         began = time.monotonic()
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # the server hangs for 20 s
 
 
 def test_a_server_that_refuses_the_write_is_an_error(tmp_path: Path) -> None:

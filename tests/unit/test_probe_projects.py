@@ -243,7 +243,7 @@ def test_a_silent_watch_ends_at_once(tmp_path: Path) -> None:
         readings()
         began = time.monotonic()
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10  # the server is silent for 20 s
 
 
 def test_nonsense_in_the_stream_is_an_error_not_a_project(tmp_path: Path) -> None:

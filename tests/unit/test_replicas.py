@@ -40,7 +40,7 @@ from tests.labs import Lab
 from tests.loopback import serving, target, values
 from tests.products import products
 
-TWO_OF_EACH = ClusterSettings(ready_s=5, gone_s=5, replicas=2, etcd_members=3)
+TWO_OF_EACH = ClusterSettings(ready_s=60, gone_s=60, replicas=2, etcd_members=3)
 MILO = Artifact(Subject("binary:/milo", "sha256:00"), Path("/milo"), product=Product.MILO)
 
 

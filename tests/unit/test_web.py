@@ -51,7 +51,7 @@ def test_a_server_that_hangs_is_given_up_after_the_timeout() -> None:
         began = time.monotonic()
         with pytest.raises(NetworkError, match="no answer: TimeoutError"):
             connection.ask("GET", "/")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10  # the server is silent for 20 s
         free.set()
 
 
@@ -86,7 +86,7 @@ def test_a_silent_stream_is_stopped_at_once(tmp_path: Path, *, secure: bool) -> 
         stopper.start()
         began = time.monotonic()
         assert list(lines) == []
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10  # the server is silent for 20 s
         free.set()
         connection.close()
         with pytest.raises(NetworkError, match="ConnectionAbortedError"):
