@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 
 from pipeline.commands import options, run
-from pipeline.system import output, terminal
+from pipeline.system import output
 from pipeline.system.errors import Exit
 
 _EXITS = (
     "exit codes: 0 measured, whatever the verdict is (`compare` has its exit code); 2 not up, or"
-    " another load measures it; 5 a build has died; 6 the load was not applied as asked"
+    " another load measures it; 5 both builds have died, or did not start; 6 the load was not"
+    " applied as asked"
 )
 
 
@@ -42,7 +43,7 @@ def _load(args: argparse.Namespace) -> Exit:
         run.conclude(args, report, args.dir)
     else:
         reports.write(report, args.dir, Exit.WRONG_LOAD)
-        more = terminal.command("load", args.dir, "--pairs", MIN_PAIRS - valid)
+        more = reports.next_step(report, args.dir)
         output.print_stdout(
             f"{valid} valid pair so far, and a verdict needs {MIN_PAIRS}; the values are in"
             f" {args.dir / 'report.txt'}\nnext: {more}\n"

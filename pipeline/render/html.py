@@ -60,8 +60,8 @@ def html(
 ) -> str:
     """Render the page; the same report and traces give the same bytes.
 
-    The page contains the text of results.json.  `next_step` is the command that would settle an
-    inconclusive run.  `answer` and `command`, if given, replace those of the report; an empty
+    The page contains the text of results.json.  `next_step` is the command that leads to an
+    answer.  `answer` and `command`, if given, replace those of the report; an empty
     command is not shown.  `explanation` says what changed inside the builds.
     """
     command = words.reproduce_command(report) if command is None else command

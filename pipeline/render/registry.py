@@ -25,7 +25,7 @@ class RenderContext:
     Attributes:
         load_traces: Function that reads the traces that the run's folder keeps.
         load_timeline: Function that reads what the candidate did over time.
-        next_step: Command that would settle an inconclusive run; empty if there is none.
+        next_step: Command that leads to an answer; empty if there is none.
         load_explanation: Function that reads what `explain` says of the run; None if nothing does.
         arm: Arm of the formats that hold one build.
     """

@@ -68,7 +68,7 @@ Groups = Sequence[tuple[str, Sequence[Finding]]]
 def text(report: Report, *, width: int = 100, color: bool = False, next_step: str = "") -> str:
     """Render the whole report; the same report gives the same bytes.
 
-    `next_step` is the command that would settle an inconclusive run.  Commands are never broken.
+    `next_step` is the command that leads to an answer.  Commands are never broken.
     """
     console = string_console(width, color=color)
     style = _STYLE[report.verdict] if is_measured(report) else "bold red"

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from pipeline.judge import policy
+from pipeline.judge.constants import MIN_PAIRS
 from pipeline.model.report import Report
 from pipeline.model.subject import Arm
 from pipeline.render import answer_line
 from pipeline.render.registry import RENDERERS, RenderContext
 from pipeline.runs import traces
+from pipeline.runs.deploy.folder import DeploymentFolder
 from pipeline.runs.explain.explanation_file import read_explanation
 from pipeline.runs.run import is_started_here
 from pipeline.runs.timeline import read_timeline
@@ -44,7 +46,11 @@ def write_again(out: Path, *, strict: bool = False) -> bool:
 
 
 def next_step(report: Report, out: Path) -> str:
-    """Return the command that would settle an inconclusive run; empty if there is none."""
+    """Return the command that would lead to an answer; empty if there is none."""
+    if not answer_line.is_measured(report):
+        missing = MIN_PAIRS - len(report.results.valid_pairs)
+        is_up = DeploymentFolder(out).is_kept()
+        return terminal.command("load", out, "--pairs", missing) if is_up else ""
     more = answer_line.more_pairs(report)
     return terminal.command("run", "--resume", out, "--pairs", more) if more else ""
 

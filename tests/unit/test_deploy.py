@@ -20,7 +20,7 @@ from pipeline.model.deployment import Deployment, DeploymentState
 from pipeline.model.ports import Artifact, Environment, ResourceUsage, Target
 from pipeline.model.results import Interleave
 from pipeline.model.subject import Arm, Subject
-from pipeline.runs import preflight, run, suite_file
+from pipeline.runs import preflight, reports, run, suite_file
 from pipeline.runs.deploy import channel, keeper
 from pipeline.runs.deploy import load as loads
 from pipeline.runs.deploy.folder import DeploymentFolder
@@ -508,3 +508,19 @@ def test_pairs_that_count_are_measured_until_there_are_as_many_as_asked_for(
     assert report.results.valid_pairs == (0, 1, 2)
     with pytest.raises(ConfigError, match="3 of its 5 pairs, so 3 more are too many"):
         loads.load(measured.path, pairs=3)
+
+
+def test_a_deployment_with_too_few_pairs_says_how_the_next_is_measured_while_it_is_up(
+    measured: DeploymentFolder,
+) -> None:
+    report = loads.load(measured.path)
+
+    assert report.results.valid_pairs == (0,)
+    assert not reports.next_step(report, measured.path), "its keeper is gone"
+    with measured.hold_lock("keeper.lock", ConfigError("another keeper")):
+        step = reports.next_step(report, measured.path)
+        assert step.endswith(f"load {measured.path} --pairs 1")
+        assert step in reports.render(report, measured.path, "text")
+    enough = loads.load(measured.path, pairs=1)
+    with measured.hold_lock("keeper.lock", ConfigError("another keeper")):
+        assert "load" not in reports.next_step(enough, measured.path)
