@@ -43,10 +43,10 @@ def _load(args: argparse.Namespace) -> Exit:
         run.conclude(args, report, args.dir)
     else:
         reports.write(report, args.dir, Exit.WRONG_LOAD)
-        more = reports.next_step(report, args.dir)
+        step = reports.next_step(report, args.dir)
         output.print_stdout(
             f"{valid} valid pair so far, and a verdict needs {MIN_PAIRS}; the values are in"
-            f" {args.dir / 'report.txt'}\nnext: {more}\n"
+            f" {args.dir / 'report.txt'}\n" + (f"next: {step}\n" if step else "")
         )
     return Exit.NO_REGRESSION if valid else Exit.WRONG_LOAD
 

@@ -64,7 +64,7 @@ def ask(path: Path, question: Question, is_alive: Callable[[], bool]) -> Any:  #
     answer = json.loads(line)
     if failure := answer.get("error"):
         message, hint = failure["message"], failure["hint"]
-        if arm := failure["arm"]:
+        if arm := failure.get("arm"):  # the keeper may be of an older version
             raise SetupDeathError(message, arm=arm, hint=hint)
         raise _ERRORS.get(failure["kind"], errors.LaunchError)(message, hint=hint)
     return answer.get("result")

@@ -1,7 +1,7 @@
 """`load`: measure pairs of trials on a deployment, as it stands or on new launches of it."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import Any
 import psutil
 
 from pipeline import toolchain
+from pipeline.environments.bootstrap import blame_dead_build
 from pipeline.judge import policy
 from pipeline.judge.launches import counted_pairs
 from pipeline.model.deployment import DeployedArm
-from pipeline.model.ports import Artifact, ResourceUsage, Target, find_deaths
+from pipeline.model.ports import Artifact, ResourceUsage, Target
 from pipeline.model.report import Report
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
@@ -23,7 +24,7 @@ from pipeline.runs.deploy.folder import DeploymentFolder
 from pipeline.runs.plan import Plan
 from pipeline.storage import codec
 from pipeline.system import paths, private_folder, progress
-from pipeline.system.errors import ConfigError, LaunchError, SetupDeathError
+from pipeline.system.errors import ConfigError, LaunchError, SubjectDiedError
 from pipeline.system.log import log
 
 
@@ -134,24 +135,24 @@ class DeployedEnvironment:
         self._launches += 1
         self._launch = deployment.launch
         targets = {arm: self._target(arm, deployment.arms[arm]) for arm in artifacts}
-        self._require_alive(targets, deployment.loads)
+        # A death that no load has seen yet is a result of the build.
+        with nullcontext() if deployment.loads else blame_dead_build(targets):
+            self._require_alive(targets)
         loads = self._ask({"do": "begin"})
         if loads:
             log.info("this launch was loaded before: of each workload its first load counts")
         yield targets
 
-    def _require_alive(self, targets: Mapping[Arm, Target], loads: int) -> None:
-        """Raise an error if a build has died: a result of the build that no load has seen yet."""
-        deaths = find_deaths(targets)
-        for arm, death in deaths.items():
-            message = f"the {arm} has died since it was deployed: {death}"
-            if len(deaths) == 1 and not loads:
-                raise SetupDeathError(message, arm=arm, hint=death.hint) from death
-            raise LaunchError(
-                message,
-                hint=f"`milo-perf load {self.folder.path} --pairs 1` starts both anew\n"
-                f"{death.hint}",
-            ) from death
+    def _require_alive(self, targets: Mapping[Arm, Target]) -> None:
+        for arm, target in targets.items():
+            try:
+                target.check()
+            except SubjectDiedError as error:
+                raise LaunchError(
+                    f"the {arm} has died since it was deployed: {error}",
+                    hint=f"`milo-perf load {self.folder.path} --pairs 1` starts both anew\n"
+                    f"{error.hint}",
+                ) from error
 
     def _ask(self, question: channel.Question) -> Any:  # noqa: ANN401 (JSON)
         return channel.ask(self.folder.socket, question, self.folder.is_kept)
