@@ -272,7 +272,8 @@ def with_prior(rows: Sequence[Row], prior: Prior) -> list[Row]:
 
 def floor_notes(metric: Metric) -> tuple[str, ...]:
     """Return a sentence about the floor that is subtracted from both arms, if there is one."""
-    what = f"{metric.floor:g} {metric.unit} that no build can save are subtracted from both arms"
+    floor = metric.in_unit(f"{metric.floor:g}")
+    what = f"{floor} that no build can save are subtracted from both arms"
     return (f"{what} before the ratio",) if metric.floor else ()
 
 
@@ -449,8 +450,8 @@ def _ratio_warnings(metric: Metric, arms: Mapping[Arm, Sequence[float]]) -> list
     if metric.scale is Scale.DIFFERENCE:
         return []
     return [
-        f"not comparable: the {arm} has a value of {min(values):g} {metric.unit}, and a ratio"
-        f" needs values above {metric.floor:g}; use an absolute margin (scale `difference`)"
+        f"not comparable: the {arm} has a value of {metric.in_unit(f'{min(values):g}')}, and a"
+        f" ratio needs values above {metric.floor:g}; use an absolute margin (scale `difference`)"
         for arm, values in arms.items()
         if values and min(values) <= metric.floor
     ]
@@ -460,13 +461,11 @@ def _step_warnings(metric: Metric, step: float | None) -> list[str]:
     """Return a sentence about values that come in steps larger than the margin."""
     if step is None:
         return []
-    unit = "" if metric.unit == "1" else f" {metric.unit}"
-    margin = f"{metric.margin:.3g}{unit}"
+    margin = metric.in_unit(f"{metric.margin:.3g}")
     if metric.scale is Scale.RATIO:
         margin = f"{100 * metric.margin:.3g} %"
-    what = (
-        f"the values come in steps of {step:.3g}{unit}, which is more than the margin of {margin}"
-    )
+    size = metric.in_unit(f"{step:.3g}")
+    what = f"the values come in steps of {size}, which is more than the margin of {margin}"
     advice = "record more digits, or make the margin at least one step"
     return [f"{what}: one step proves nothing; {advice}"]
 

@@ -81,6 +81,10 @@ class Metric:
         """The worsening that a pass must exclude: the tolerance, or else the margin."""
         return self.margin if self.tolerance is None else self.tolerance
 
+    def in_unit(self, number: str) -> str:
+        """Return a formatted value with its unit; the unit 1 is not written."""
+        return number if self.unit == "1" else f"{number} {self.unit}"
+
     def allows(self, value: float) -> bool:
         """Return True if a value is valid for this metric: finite and, for ratios, not below 0."""
         return math.isfinite(value) and (value >= 0 or self.scale is Scale.DIFFERENCE)

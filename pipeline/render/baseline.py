@@ -15,6 +15,7 @@ from pipeline.render.console import (
     string_console,
     table,
 )
+from pipeline.render.numbers import quantity
 
 
 def baseline_text(baseline: Baseline) -> str:
@@ -29,7 +30,7 @@ def baseline_text(baseline: Baseline) -> str:
     ]
     for sample in baseline.samples:
         values = [value for value in sample.values if value is not None]
-        text = f"{median(values):.4g} {sample.metric.unit}" if values else "not reported"
+        text = quantity(median(values), sample.metric.unit) if values else "not reported"
         lines.append(f"  {sample.key:<44} {text:>16}  of {len(values)} trials")
     return "\n".join([*lines, ""])
 

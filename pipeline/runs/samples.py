@@ -167,9 +167,8 @@ def trial_values(workload: Workload, readings: Sequence[Reading]) -> TrialValues
             trial.missing.append(f"{metric.name}: {error}")
             continue
         if not metric.metric().allows(value):
-            trial.missing.append(
-                f"{metric.name}: {value:g} {metric.unit} is not valid on the {metric.scale} scale"
-            )
+            shown = metric.metric().in_unit(f"{value:g}")
+            trial.missing.append(f"{metric.name}: {shown} is not valid on the {metric.scale} scale")
             continue
         trial.values[key] = value
         if reading.at_least:

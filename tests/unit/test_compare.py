@@ -1,6 +1,7 @@
 """Evidence: what the numbers of two arms come to, whatever their order, size and direction."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from scipy import stats
 from pipeline.judge import compare as judge
 from pipeline.judge.constants import RULE
 from pipeline.judge.policy import decide
-from pipeline.judge.rows import rows_of_results
+from pipeline.judge.rows import floor_notes, rows_of_results
 from pipeline.model.metric import Better, Metric
 from pipeline.model.report import Comparison, Finding, Verdict
 from pipeline.model.results import BaselineRef, ResultSet, Sample
@@ -181,6 +182,24 @@ def test_what_cannot_be_compared_says_why(
     (c,) = compare(results((LATENCY, before, after)))
     assert any(said in warning for warning in c.warnings)
     assert c.change is None or c.pairs == 2
+
+
+@pytest.mark.parametrize(
+    ("floor", "before", "after"),
+    [
+        pytest.param(0.0, [0.0, 1.0, 1.0], [1.0, 1.0, 1.0], id="no ratio"),
+        pytest.param(0.0, [10.0, 10.0, 9.0], [11.0, 11.0, 10.0], id="coarse steps"),
+        pytest.param(0.5, [1.0, 1.0, 1.0], [1.0, 1.0, 1.0], id="floor"),
+    ],
+)
+def test_a_value_without_a_dimension_is_written_without_its_unit(
+    floor: float, before: list[float], after: list[float]
+) -> None:
+    metric = replace(LATENCY, unit="1", floor=floor)
+    (c,) = compare(results((metric, before, after)))
+    said = [*c.warnings, *floor_notes(c.metric)]
+    assert said
+    assert not any(re.search(r"\d 1\b", sentence) for sentence in said)
 
 
 def test_invalid_pairs_are_not_numbers() -> None:
