@@ -66,6 +66,8 @@ ORDERED = [
     pytest.param(["v1.9", "v1.10", "v1.11"], id="versions of two parts"),
     pytest.param(["24.04", "24.10", "25.04", "25.10"], id="calendar versions"),
     pytest.param(["2025.03.09", "2025.03.10", "2025.12.01"], id="dates with dots"),
+    pytest.param(["1.04.26", "02.04.26", "12.04.26"], id="versions, or dates in the same order"),
+    pytest.param(["10.13.26", "10.31.26", "11.0.26"], id="versions that are no dates"),
     pytest.param(VERSIONS, id="versions"),
     pytest.param(["2025-03", "2025-03-02", "2025-03-02T01:00"], id="parts of ISO 8601"),
     pytest.param(["2025-W09-7", "2025-W10", "2025-W10-2"], id="weeks"),
@@ -101,6 +103,16 @@ def test_times_keep_their_order(texts: Sequence[str], size: int, tmp_path: Path)
         ),
         pytest.param(["0.5", "0.25"], "in one order as numbers, and in another", id="decimals"),
         pytest.param(["1.1", "1.10"], "as numbers, and in another as versions", id="equal numbers"),
+        pytest.param(
+            ["20.03.26", "31.03.26", "01.04.26"],
+            "are in one order as versions, and in another as dates with years of two digits",
+            id="version or date, the day first",
+        ),
+        pytest.param(
+            ["12.30.25", "12.31.25", "1.1.26"],
+            ":4: time: `1.1.26` and `12.30.25` of line 2 are in one order as versions",
+            id="version or date, the month first",
+        ),
         pytest.param(
             ["1740787200000", "1740787260"],
             ":3: time: `1740787260` in seconds since 1970 by its size, and `1740787200000` in"

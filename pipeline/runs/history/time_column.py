@@ -69,6 +69,9 @@ _DATES = tuple(
 _YEAR = rf"(?P<year>0000)(?:,? {_CLOCK})?"
 _DAY_FIRST = (re.compile(r"(?P<day>00?)([./-])(?P<month>00?)\2" + _YEAR),)
 _MONTH_FIRST = (re.compile(r"(?P<month>00?)([./-])(?P<day>00?)\2" + _YEAR),)
+_SHORT_YEAR = r"(?P<year>00)"  # only with dots, where it could be a version
+_SHORT_DAY_FIRST = (re.compile(r"(?P<day>00?)\.(?P<month>00?)\." + _SHORT_YEAR),)
+_SHORT_MONTH_FIRST = (re.compile(r"(?P<month>00?)\.(?P<day>00?)\." + _SHORT_YEAR),)
 _ISO = re.compile(r"0000-00(?:-00(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:?00)?)?)?")
 _VERSION = re.compile(
     r"0{1,8}|(?:v0{1,8}|0{1,8}(?=\.0))(?:\.0{1,6})*"
@@ -142,8 +145,9 @@ class TimeColumn:
         self._version_numbers = numbering()
         self._version_keys: list[tuple[Any, ...]] = []
         self._numbers = _TimeFormat("as numbers", "a number", _number_keys)
-        dates, day_first, month_first = (
-            partial(_nanoseconds, patterns) for patterns in (_DATES, _DAY_FIRST, _MONTH_FIRST)
+        dates, day_first, month_first, *short = (
+            partial(_nanoseconds, patterns)
+            for patterns in (_DATES, _DAY_FIRST, _MONTH_FIRST, _SHORT_DAY_FIRST, _SHORT_MONTH_FIRST)
         )
         self._day_first = _TimeFormat("with the day first", "a date, the day first", day_first)
         self._versions = _TimeFormat("as versions", "a version", self._numbers_of_versions)
@@ -153,6 +157,7 @@ class TimeColumn:
             self._day_first,
             _TimeFormat("with the month first", "a date, the month first", month_first),
             self._versions,
+            *(_TimeFormat("as dates with years of two digits", "a date", one) for one in short),
         )
 
     def add(self, first: int, texts: Sequence[str]) -> None:
@@ -258,7 +263,11 @@ class TimeColumn:
                 f"`{texts[row]}` and `{texts[rows[0]]}` of line {self._file.line(rows[0])} are in"
                 f" one order {one.how}, and in another {other.how}"
             )
-            hint = "write `v1.10` for a version; give all numbers as many decimals"
+            hint = (
+                "write `v1.10` for a version, and 2025-03-01 for a date"
+                if one is self._versions
+                else "write `v1.10` for a version; give all numbers as many decimals"
+            )
         raise ConfigError(f"{self._file.place(row)}: time: {reason}", hint=hint)
 
     def _texts(self, rows: Sequence[int]) -> Mapping[int, str]:
@@ -358,7 +367,7 @@ def _layout(shape: str, patterns: tuple[re.Pattern[str], ...]) -> Mapping[str, s
 def _iso_text(text: str, layout: Mapping[str, slice]) -> str:
     """Return a date in ISO 8601, as pandas reads it."""
     part = {name: text[span] for name, span in layout.items()}
-    year, day = part["year"], part.get("day", "01")
+    year, day = f"20{part['year']}"[-4:], part.get("day", "01")
     if "week" in part:
         day = date.fromisoformat(f"{year}-W{part['week']}-{day[-1]}").isoformat()
     elif "ordinal" in part:
