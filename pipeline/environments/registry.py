@@ -11,6 +11,7 @@ from pipeline.environments.local import LocalSettings
 from pipeline.environments.remote import RemoteSettings
 from pipeline.model.ports import EnvironmentSettings
 from pipeline.storage import toml_file
+from pipeline.storage.settings import from_table
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import truncate
 
@@ -94,7 +95,7 @@ def to_values(settings: EnvironmentSettings) -> dict[str, Any]:
 def from_values(table: Mapping[str, object], source: str) -> EnvironmentSettings:
     """Return the settings that a table of a file or option describes, or raise ConfigError."""
     try:
-        return _ADAPTER.validate_python(table)
+        return from_table(_ADAPTER, table)
     except ValidationError as error:
         complaints = []
         for one in error.errors()[:_MAX_COMPLAINTS]:

@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     Field,
     ModelWrapValidatorHandler,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -37,7 +38,7 @@ from pipeline.model.metric import (
 from pipeline.model.subject import Product
 from pipeline.probes.registry import OptInProbe
 from pipeline.storage import codec, toml_file
-from pipeline.storage.settings import Settings
+from pipeline.storage.settings import Settings, from_table
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
@@ -49,7 +50,7 @@ _KINDS = (*DRIVER_SETTINGS, *ENVIRONMENT_SETTINGS)
 SUITE = "suite.toml"
 """Name of the suite in the folder of a run."""
 
-_NAME = r"^[a-z][a-z0-9_-]*$"
+_NAME = r"^[a-z][a-z0-9_-]{0,62}$"  # folders are named after it
 
 _SURELY_PERCENT = 2.0
 """A margin of this ratio or more is refused, because the author means percent.  Between 1 and this
@@ -106,10 +107,12 @@ class MetricSettings(Settings):
     @field_validator("margin", "tolerance", mode="before")
     @classmethod
     def _from_percent(cls, value: object) -> object:
-        if isinstance(value, str) and value.endswith("%"):
-            with suppress(ValueError):
+        if not isinstance(value, str):
+            return value
+        with suppress(ValueError):
+            if value.endswith("%"):
                 return float(value[:-1]) / 100
-        return value
+        raise ValueError('a text must be a percentage, such as "5%"; or write a number: 0.05')
 
     @model_validator(mode="wrap")
     @classmethod
@@ -288,6 +291,9 @@ class Suite(Settings):
         return tuple(dict.fromkeys(workload.driver.kind for workload in self.workloads))
 
 
+_SUITE = TypeAdapter(Suite)
+
+
 class LoadedSuite(BaseModel):
     """A suite and the text it was read from."""
 
@@ -324,7 +330,7 @@ def load(path: Path) -> LoadedSuite:
     text = toml_file.read(path, "the suite")
     try:
         tables = toml_file.parse(text, f"{path}")
-        suite = Suite.model_validate(tables, context={FOLDER: path.parent})
+        suite = from_table(_SUITE, tables, {FOLDER: path.parent})
     except ValidationError as error:
         errors = error.errors()
         locations = [e["loc"] for e in errors]

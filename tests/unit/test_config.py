@@ -1,11 +1,20 @@
 """A suite that cannot be used is refused with its file, line and key."""
 
+import functools
+import operator
 import re
+import tempfile
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.runs import suite_file
+from pipeline.storage import toml_file
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError, Exit
 
@@ -49,6 +58,49 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
+SUITES = sorted(paths.project_path("suites").glob("*.toml"))
+
+
+def places(value: object, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the location of each value that is no table or array."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                yield from places(item, (*keys, key))
+        case list():
+            for at, item in enumerate(value):
+                yield from places(item, (*keys, at))
+        case _:
+            yield keys
+
+
+def of_other_types(value: object) -> list[object]:
+    """Return values of other types that a lax reader would convert to that of `value`."""
+    match value:
+        case bool():
+            return [str(value).lower(), int(value)]
+        case int() | float():
+            return [str(value), True]
+        case _:
+            return [7, True]
+
+
+@given(data=st.data())
+def test_no_value_of_a_suite_is_converted_to_another_type(data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(SUITES))
+    tables: Any = tomllib.loads(path.read_text())
+    typed = [keys for keys in places(tables) if "parameters" not in keys]  # those of a script
+    keys = data.draw(st.sampled_from(typed))
+    *way, last = keys
+    table: Any = functools.reduce(operator.getitem, way, tables)
+    other = data.draw(st.sampled_from(of_other_types(table[last])))
+    with tempfile.TemporaryDirectory() as folder:
+        suite_file.load(written(Path(folder), toml_file.dumps(tables)))
+        table[last] = other
+        with pytest.raises(ConfigError):
+            suite_file.load(written(Path(folder), toml_file.dumps(tables)))
+
+
 def test_a_good_suite_is_read(tmp_path: Path) -> None:
     loaded = suite_file.load(written(tmp_path, GOOD))
 
@@ -63,6 +115,7 @@ def test_a_good_suite_is_read(tmp_path: Path) -> None:
         pytest.param("pairs = 3", "pairs = 1", 3, "greater than or equal to 2", id="one pair"),
         pytest.param("pairs = 3", 'pairs = "x"', 3, "valid integer", id="wrong type"),
         pytest.param('kind = "local"', 'kind = "moon"', 6, "local", id="environment"),
+        pytest.param('"tiny"', f'"{"x" * 300}"', 1, "should match pattern", id="long name"),
         pytest.param("rate = 10.0", "rate = -1", 14, "greater than 0", id="rate"),
         pytest.param("duration_s", "duratoin_s", 15, "did you mean `duration_s`", id="in a table"),
         pytest.param(
@@ -78,7 +131,9 @@ def test_a_good_suite_is_read(tmp_path: Path) -> None:
         ),
         pytest.param("margin = 0.05", "margin = 5", 24, "`5` is 500 %; did you mean 5 %?", id="5"),
         pytest.param("margin = 0.05", "margin = 2", 24, "Write `2%` or `200%`", id="2"),
-        pytest.param("margin = 0.05", 'margin = "x%"', 24, "a valid number", id="no number"),
+        pytest.param("margin = 0.05", 'margin = "x%"', 24, "a percentage", id="no number"),
+        pytest.param("margin = 0.05", 'margin = "0.05"', 24, "write a number: 0.05", id="text"),
+        pytest.param("margin = 0.05", "margin = true", 24, "a valid number", id="true"),
         pytest.param("margin = 0.05", 'margin = "nan%"', 24, "finite number", id="NaN"),
         pytest.param("margin = 0.05", 'margin = "0%"', 24, "greater than 0", id="0 %"),
     ],
@@ -105,7 +160,6 @@ def test_what_is_wrong_is_named_with_file_line_and_key(
         ("1", 1.0),
         ('"5%"', 0.05),
         ('"500%"', 5.0),
-        ('"0.5"', 0.5),
         ('5\nscale = "difference"', 5.0),
         ('"5 %"', 0.05),
     ],

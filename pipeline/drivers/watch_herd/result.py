@@ -94,7 +94,7 @@ class HerdResult(BaseModel):
 def read_result(path: Path) -> HerdResult:
     """Return the result in a file, or raise LoadError."""
     try:
-        return HerdResult.model_validate_json(path.read_bytes())
+        return HerdResult.model_validate_json(path.read_bytes(), strict=True)
     except (OSError, ValidationError) as error:
         raise LoadError(f"{path}: not the result of a herd of watches: {error}") from error
 

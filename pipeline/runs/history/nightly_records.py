@@ -16,7 +16,7 @@ from statistics import fmean
 from typing import Any, Final, Literal, Self
 
 import numpy as np
-from pydantic import AwareDatetime, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError, model_validator
 
 from pipeline.judge import policy, scale
 from pipeline.judge.spreads import conditions_of, pair_spreads, run_id
@@ -30,7 +30,7 @@ from pipeline.model.subject import Arm
 from pipeline.render import answer_line
 from pipeline.runs.history.source import Meaning, SeriesPoints, Source, newest_points
 from pipeline.storage import codec, strict_json
-from pipeline.storage.settings import Settings
+from pipeline.storage.settings import Settings, from_table
 from pipeline.system.errors import BaselineError, LoadError
 from pipeline.system.log import log
 
@@ -141,6 +141,9 @@ class NightlyRecord(Settings):
     def is_in_future(self) -> bool:
         """Whether the run has not begun yet, by the clock of this machine."""
         return self.time > datetime.now(UTC) + CLOCK_SKEW
+
+
+_RECORD = TypeAdapter(NightlyRecord)
 
 
 def nightly_record(results: ResultSet, calibration: Calibration | None = None) -> NightlyRecord:
@@ -305,7 +308,7 @@ def parse(data: bytes, path: Path) -> list[NightlyRecord]:
             continue
         try:
             body = strict_json.loads(line.encode(), strict_json.FOREIGN)
-            records.append(NightlyRecord.model_validate(body))
+            records.append(from_table(_RECORD, body))
         except ValueError as error:
             if number == len(lines):  # a complete line ends with a newline
                 log.warning("%s:%s: the last line is incomplete and was left out", path, number)
