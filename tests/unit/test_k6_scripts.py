@@ -1,6 +1,7 @@
 """The scripts are options and turns that hold what they promise; k6 itself says so."""
 
 import json
+import re
 import subprocess
 from collections import Counter
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline import toolchain
+from pipeline.model.ports import FIRST_ORGANIZATION
 from pipeline.system import paths
 
 SCRIPTS = sorted(path.name for path in paths.project_path("k6_scripts").glob("*.js"))
@@ -214,6 +216,12 @@ def test_an_arm_alone_gets_the_same_blocks(tmp_path: Path) -> None:
     alone = turns(tmp_path, 30, ARMS="candidate", RATE="10")
     assert {turn["arm"] for turn in alone} == {"candidate"}
     assert [turn["block"] for turn in alone] == list(range(30))
+
+
+def test_churn_leaves_no_organization_in_each_cycle_of_a_soak() -> None:
+    text = paths.project_path("k6_scripts", "churn.js").read_text()
+    assert f"const OWNER = '{FIRST_ORGANIZATION}'" in text
+    assert not re.search(r"\borganization\(", text)
 
 
 def test_churn_refuses_projects_that_its_cycles_cannot_share(tmp_path: Path) -> None:
