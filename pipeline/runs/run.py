@@ -73,12 +73,9 @@ def prepare(request: RunRequest, out: Path) -> PreparedRun:
     plan, stored, specs = resolved.plan, resolved.stored, resolved.specs
     preflight.require(plan, list(specs.values()), out)
     preflight.require_programs(plan.suite)
+    commands = _build_commands(resolved, request.build)
     _announce(resolved)
-    stored_command = stored.subject.facts.get("build", "") if stored else ""
-    artifacts = {
-        Arm.BASELINE: toolchain.artifact(specs[Arm.BASELINE], request.build or stored_command),
-        Arm.CANDIDATE: toolchain.artifact(specs[Arm.CANDIDATE], request.build),
-    }
+    artifacts = {arm: toolchain.artifact(specs[arm], commands[arm]) for arm in Arm}
     programs = toolchain.programs_of(plan.suite.needs)
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)
     is_own_suite = request.suite.endswith(".toml")
@@ -114,6 +111,26 @@ def prepare(request: RunRequest, out: Path) -> PreparedRun:
     codec.RESULTS.write(out / RESULTS, results)
     trust.note(origin(folder, results, resolved.suite.suite), out)
     return PreparedRun(plan, results, artifacts, programs, folder)
+
+
+def _build_commands(resolved: ResolvedRun, command: str) -> Mapping[Arm, str]:
+    """Return the command that builds each arm, once both can be built as far as that is known.
+
+    Raises:
+        ConfigError: A source has no usable command.
+        LaunchError: A binary is missing, not executable or not Milo.
+    """
+    specs, stored = resolved.specs, resolved.stored
+    toolchain.require_buildable(specs[Arm.CANDIDATE], command)
+    own = command or (stored.subject.facts.get("build", "") if stored else "")
+    try:
+        toolchain.require_buildable(specs[Arm.BASELINE], own)
+    except ConfigError as error:
+        if stored is None:
+            raise
+        hint = f"{error.hint}; or compare with another build: --against binary:PATH"
+        raise ConfigError(f"the stored baseline {stored.name}: {error}", hint=hint) from error
+    return {Arm.CANDIDATE: command, Arm.BASELINE: own}
 
 
 def keep_environment(request: RunRequest, out: Path) -> None:

@@ -294,9 +294,9 @@ def require_milo(path: Path) -> BuildInfo:
     command = [str(go.find(minimum_go()).path), "version", "-m", str(path)]
     info = build_info(processes.capture(command) or "")
     if info is None or info.module != MODULE:
-        what = f"a Go program of the module {info.module}" if info else "not a Go program"
+        what = f"a Go program of the module {info.module}" if info else "no Go program"
         raise LaunchError(
-            f"{path} is not Milo, but {what}",
+            f"{path} is not Milo: it is {what}",
             hint=f"Milo's own module is {MODULE}; `go version -m {path}` shows what it is",
         )
     return info

@@ -14,6 +14,8 @@ from pipeline.commands import main
 from pipeline.storage import codec
 from pipeline.system import paths
 from pipeline.system.errors import Exit
+from pipeline.toolchain import milo
+from pipeline.toolchain.milo import BuildInfo
 from tests import pages
 
 
@@ -170,9 +172,23 @@ def test_a_binary_that_cannot_be_run_says_why(
         (tmp_path / "no" / "milo", "is not there", "wants the program that Milo's build writes"),
     ):
         spec = f"binary:{path}"
-        words = ["run", "--candidate", spec, "--against", spec, "--out", tmp_path / "out"]
-        code, _, stderr = told(capsys, *words)
-        assert (code, said in stderr, hint in stderr) == (5, True, True), stderr
+        for others in (["--against", spec], ["--against", "binary:/bin/other"], []):
+            words = ["run", "--candidate", spec, *others, "--out", tmp_path / "out"]
+            code, _, stderr = told(capsys, *words)
+            assert (code, said in stderr, hint in stderr) == (5, True, True), stderr
+
+
+def test_a_stored_baseline_that_must_be_built_is_named_with_both_ways_out(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "milo").write_bytes(b"x")
+    monkeypatch.setattr(milo, "require_milo", lambda _: BuildInfo("1.26", "m", "v1", {}))
+    candidate = f"binary:{tmp_path}/milo"
+    code, _, stderr = told(capsys, "run", "--candidate", candidate, "--out", tmp_path / "out")
+    assert code == Exit.BAD_ARGUMENTS, stderr
+    assert "the stored baseline milo-v0.32.5-pr: `source:" in stderr
+    assert "--build 'go build" in stderr
+    assert "--against binary:PATH" in stderr
 
 
 def test_a_run_is_rendered_in_every_format_and_judging_it_again_writes_the_page(

@@ -164,13 +164,13 @@ def test_a_setting_that_cannot_be_given_is_refused_before_anything_runs(
 
 def test_a_binary_that_is_not_milo_says_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(
-        LaunchError, match=r"is not Milo, but a Go program of the module go\.k6\.io"
+        LaunchError, match=r"is not Milo: it is a Go program of the module go\.k6\.io"
     ):
         toolchain.artifact(parse_spec(f"binary:{toolchain.program('k6').path}"))
     script = tmp_path / "milo"
     script.write_text(f"#!{sys.executable}\n")
     script.chmod(0o755)
-    with pytest.raises(LaunchError, match="is not Milo, but not a Go program"):
+    with pytest.raises(LaunchError, match="is not Milo: it is no Go program"):
         toolchain.artifact(parse_spec(f"binary:{script}"))
     script.chmod(0o644)
     with pytest.raises(LaunchError, match="not an executable file"):
