@@ -13,9 +13,12 @@ import (
 
 const (
 	goroutinesMetric = "go_goroutines"
-	heapMetric       = "go_memstats_heap_alloc_bytes"
-	collections      = 2 // a sync.Pool releases its objects only in the second one
-	settledReads     = 3
+	// heapMetric is what the last collection found in use. Allocated memory would include the profile
+	// that forces it, which grows with the age of a process.
+	heapMetric   = "go_gc_heap_live_bytes"
+	allocMetric  = "go_memstats_heap_alloc_bytes" // of programs without heapMetric
+	collections  = 2                              // a sync.Pool releases its objects only in the second one
+	settledReads = 3
 )
 
 var settleDelay = 500 * time.Millisecond
@@ -87,7 +90,7 @@ func (c *client) scrape(ctx context.Context, url string) (usage, error) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), " ")
-		if name == goroutinesMetric || name == heapMetric {
+		if name == goroutinesMetric || name == heapMetric || name == allocMetric {
 			if found[name], err = strconv.ParseFloat(value, 64); err != nil {
 				return usage{}, fmt.Errorf("%s: %w", url, err)
 			}
@@ -96,10 +99,15 @@ func (c *client) scrape(ctx context.Context, url string) (usage, error) {
 	if err := lines.Err(); err != nil {
 		return usage{}, fmt.Errorf("%s: %w", url, err)
 	}
-	if len(found) < 2 {
+	goroutines, hasGoroutines := found[goroutinesMetric]
+	heap, hasHeap := found[heapMetric]
+	if !hasHeap {
+		heap, hasHeap = found[allocMetric]
+	}
+	if !hasGoroutines || !hasHeap {
 		return usage{}, fmt.Errorf("%s: no %s or no %s", url, goroutinesMetric, heapMetric)
 	}
-	return usage{found[goroutinesMetric], found[heapMetric]}, nil
+	return usage{goroutines, heap}, nil
 }
 
 // ask sends a GET as an administrator; plain HTTP gets no token.

@@ -1,9 +1,11 @@
 """Tell a leak from a cache that fills, in one build alone.
 
 A resource is read at the end of each cycle of create, use and delete.  It is a level, a part that
-fills up as 1 - exp(-x / tau), and a straight line: the line is the leak.  Whatever filling explains
-is not called a leak, so the interval of the leak covers every tau that fits the data.  A cache that
-needs more than twice the soak to fill cannot be told from a leak.
+fills up, and a straight line: the line is the leak.  A cache fills as 1 - exp(-x / tau).  Resident
+memory also creeps as log(1 + x / tau): it follows the largest heap until now, and a record is
+beaten less and less often.  Whatever filling explains is not called a leak, so the interval of the
+leak covers both and every tau that fits the data.  A cache that needs more than twice the soak to
+fill cannot be told from a leak.
 """
 
 import math
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from pipeline.judge.stats.student import quantile
 from pipeline.model.soak import (
     HISTORY_S,
+    RESIDENT,
     SOAK_QUANTITIES,
     WITH_HISTORY,
     Growth,
@@ -57,7 +60,9 @@ class _SlopeFit:
         slope_variance: Variance of the slope, in units of the variance of a residual.
         squares: Sum of squared residuals.
         residuals: Shape (n,).
-        filled: Size of the part that fills up.
+        filled: Size of the part that fills up.  Below 0 the fit itself is not possible, but smaller
+            slopes may be.
+        filled_per_slope: By how much `filled` changes with the slope, where the rest fits best.
     """
 
     slope: float
@@ -65,6 +70,7 @@ class _SlopeFit:
     squares: float
     residuals: Floats
     filled: float = 0.0
+    filled_per_slope: float = 0.0
 
 
 def growth_of_resources(cycles: Sequence[SoakCycle]) -> dict[str, Growth]:
@@ -87,7 +93,8 @@ def growth_of_resources(cycles: Sequence[SoakCycle]) -> dict[str, Growth]:
             and (name not in WITH_HISTORY or cycle.ended_s >= HISTORY_S)
         }
         if len(points) >= MIN_CYCLES:
-            growth[name] = find_growth(list(points), list(points.values()))
+            creeps = name in RESIDENT
+            growth[name] = find_growth(list(points), list(points.values()), creeps=creeps)
     return growth
 
 
@@ -112,12 +119,13 @@ def broken_limits(soak: Soak) -> tuple[str, ...]:
     )
 
 
-def find_growth(at: Sequence[float], values: Sequence[float]) -> Growth:
+def find_growth(at: Sequence[float], values: Sequence[float], *, creeps: bool = False) -> Growth:
     """Return how a resource grew, and what that means.
 
     Args:
         at: Shape (n,), strictly ascending: Projects deleted until then, or hours.
         values: Shape (n,), n >= `MIN_CYCLES`, in the resource's unit, none negative.
+        creeps: True if the resource may creep, as resident memory does.
 
     Raises:
         ValueError: There are too few points, or x does not ascend.
@@ -134,8 +142,8 @@ def find_growth(at: Sequence[float], values: Sequence[float]) -> Growth:
     length = float(x[-1] - x[0])
     scale = max(values) or 1.0
     share, y = (x - x[0]) / length, np.asarray(values, dtype=np.float64) / scale
-    fits = _fit_all(share, y)
-    best = min(fits, key=lambda fit: fit.squares)
+    fits = _fit_all(share, y, creeps=creeps)
+    best = min((fit for fit in fits if fit.filled >= 0), key=lambda fit: fit.squares)
     low, high = map(_without_rounding, _slope_interval(fits, best, len(y)))
     fitted = y - best.residuals
     last = float(fitted[-1])
@@ -163,26 +171,27 @@ def _without_rounding(value: float) -> float:
     return value if abs(value) > _LEAST_SHARE else 0.0
 
 
-def _fit_all(share: Floats, y: Floats) -> list[_SlopeFit]:
-    """Return the fits of a line alone, and of a line beside a cache of each tau that grows."""
+def _fit_all(share: Floats, y: Floats, *, creeps: bool) -> list[_SlopeFit]:
+    """Return the fits of a line alone, and of a line beside each way to fill up."""
     ones = np.ones_like(share)
-    fits = [_fit(np.column_stack([ones, share]), y)]
-    for tau in np.geomspace(_FASTEST, _SLOWEST, _TAUS):
-        columns = np.column_stack([ones, share, -np.expm1(-share / tau)])
-        fit = _fit(columns, y)
-        if fit.filled >= 0:
-            fits.append(fit)
-    return fits
+    taus = np.geomspace(_FASTEST, _SLOWEST, _TAUS)
+    fillings = [-np.expm1(-share / tau) for tau in taus]
+    if creeps:
+        fillings += [np.log1p(share / tau) for tau in taus]
+    columns = ([ones, share], *([ones, share, filling] for filling in fillings))
+    return [_fit(np.column_stack(one), y) for one in columns]
 
 
 def _fit(columns: Floats, y: Floats) -> _SlopeFit:
     coefficients = np.linalg.lstsq(columns, y, rcond=None)[0]
     residuals = y - columns @ coefficients
-    variance = float(np.linalg.inv(columns.T @ columns)[1, 1])
-    filled = float(coefficients[2]) if len(coefficients) > 2 else 0.0
-    return _SlopeFit(
-        float(coefficients[1]), variance, float(residuals @ residuals), residuals, filled
-    )
+    covariance = np.linalg.inv(columns.T @ columns)
+    variance, squares = float(covariance[1, 1]), float(residuals @ residuals)
+    slope, *filled = map(float, coefficients[1:])
+    if not filled:
+        return _SlopeFit(slope, variance, squares, residuals)
+    per_slope = float(covariance[1, 2]) / variance
+    return _SlopeFit(slope, variance, squares, residuals, filled[0], per_slope)
 
 
 def _slope_interval(fits: list[_SlopeFit], best: _SlopeFit, n: int) -> tuple[float, float]:
@@ -193,11 +202,13 @@ def _slope_interval(fits: list[_SlopeFit], best: _SlopeFit, n: int) -> tuple[flo
     variance = max(best.squares / (n - parameters), _ROUNDING) * inflation
     more = quantile(1 - FALSE_LEAK, degrees_of_freedom) ** 2 * variance
     ends = [
-        (fit.slope, math.sqrt(left * fit.slope_variance))
+        fit.slope + half
         for fit in fits
         if (left := best.squares + more - fit.squares) >= 0
+        for half in (-math.sqrt(left * fit.slope_variance), math.sqrt(left * fit.slope_variance))
+        if fit.filled + fit.filled_per_slope * half >= 0
     ]
-    return min(slope - half for slope, half in ends), max(slope + half for slope, half in ends)
+    return min(ends), max(ends)
 
 
 def _inflation(residuals: Floats) -> float:

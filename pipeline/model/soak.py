@@ -34,6 +34,9 @@ revisions that are over 5 minutes old, every 5 minutes."""
 WITH_HISTORY = frozenset({"db", "memory(etcd)", "memory"})
 """Resources that contain the history of etcd: they are judged from `HISTORY_S` on."""
 
+RESIDENT = frozenset({"memory", *(f"memory({component})" for component in COMPONENTS)})
+"""Resources that creep: resident memory follows the largest heap until now."""
+
 MOST_WATCHES = 60
 """Watches that a cycle can hold at once: as many as k6 sends in one batch to one host."""
 

@@ -14,7 +14,8 @@ from pipeline.system import http_client
 from pipeline.system.errors import ProbeError
 
 _COMPONENTS = ("server", "manager")
-_ALLOCATED = LineSelection("go_memstats_heap_alloc_bytes", {})
+_LIVE = LineSelection("go_gc_heap_live_bytes", {})
+_ALLOCATED = LineSelection("go_memstats_heap_alloc_bytes", {})  # of programs without the first
 _COLLECTIONS = 2  # a sync.Pool releases its objects only in the second one
 
 
@@ -23,9 +24,10 @@ class HeapProbe:
     """Forces garbage collections before and after the load, so it is opt-in.
 
     It yields `COMPONENT.heap` and `COMPONENT.heap_added` (B, the second never below zero) for the
-    API server and the controller-manager: memory of objects in use, without garbage, which is half
-    of the resident memory.  etcd is left out: it needs `--enable-pprof` for the profile that
-    collects, and its data is outside the Go heap.
+    API server and the controller-manager: memory of objects that the last collection found in use.
+    Allocated memory would include the profile that forces it, which grows as a process ages.
+    etcd is left out: it needs `--enable-pprof` for the profile that collects, and its data is
+    outside the Go heap.
     """
 
     @contextmanager
@@ -66,7 +68,8 @@ def _heap_size(target: Target, replica: str) -> float:
     ca_file, token = credentials_for(target, url)
     for _ in range(_COLLECTIONS):
         http_client.content(url, ca_file=ca_file, token=token)  # the profile is not used
-    lines = parse_scrape(fetch_text(target, replica), [_ALLOCATED]).select(_ALLOCATED)
+    scrape = parse_scrape(fetch_text(target, replica), [_LIVE, _ALLOCATED])
+    lines = scrape.select(_LIVE) or scrape.select(_ALLOCATED)
     if not lines or not math.isfinite(lines[0].value):
-        raise ProbeError(f"heap probe: {replica} does not report {_ALLOCATED.sample}")
+        raise ProbeError(f"heap probe: {replica} does not report {_LIVE.sample}")
     return lines[0].value

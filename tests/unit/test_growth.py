@@ -31,12 +31,17 @@ def cache(tau: float) -> Callable[[Floats], Floats]:
     return lambda x: np.asarray(1000 * (1 - np.exp(-x / (tau * LENGTH))), dtype=np.float64)
 
 
-def verdicts(level: Callable[[Floats], Floats], *, sd: float, rho: float, times: int) -> list[str]:
+def creep(tau: float) -> Callable[[Floats], Floats]:
+    """Return the level of resident memory, which creeps."""
+    return lambda x: np.asarray(300 * np.log1p(x / (tau * LENGTH)), dtype=np.float64)
+
+
+def verdicts(
+    level: Callable[[Floats], Floats], *, sd: float, rho: float, times: int, creeps: bool = False
+) -> list[str]:
     random = np.random.default_rng(5)
-    return [
-        find_growth(X.tolist(), (5000 + level(X) + noise(random, sd, rho)).tolist()).verdict
-        for _ in range(times)
-    ]
+    series = (5000 + level(X) + noise(random, sd, rho) for _ in range(times))
+    return [find_growth(X.tolist(), one.tolist(), creeps=creeps).verdict for one in series]
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5])
@@ -44,11 +49,18 @@ def verdicts(level: Callable[[Floats], Floats], *, sd: float, rho: float, times:
     "level",
     [
         pytest.param(lambda x: 0 * x, id="flat"),
-        *(pytest.param(cache(tau), id=f"cache {tau}") for tau in (0.05, 0.2, 0.5, 1.0)),
+        *(pytest.param(cache(tau), id=f"cache {tau}") for tau in (0.05, 0.2, 0.5, 1.0, 2.0)),
     ],
 )
 def test_a_cache_that_fills_is_no_leak(level: Callable[[Floats], Floats], rho: float) -> None:
     found = verdicts(level, sd=30, rho=rho, times=40)
+    assert found.count(GrowthVerdict.LEAK) <= 1
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5])
+@pytest.mark.parametrize("tau", [0.02, 0.1, 0.5, 2.0])
+def test_resident_memory_that_creeps_is_no_leak(tau: float, rho: float) -> None:
+    found = verdicts(creep(tau), sd=30, rho=rho, times=40, creeps=True)
     assert found.count(GrowthVerdict.LEAK) <= 1
 
 
@@ -57,6 +69,11 @@ def test_a_leak_of_ten_goroutines_per_project_is_found_in_ten_minutes() -> None:
     assert found.count(GrowthVerdict.LEAK) >= 28
     beside_a_cache = verdicts(lambda x: 10 * x + cache(0.2)(x), sd=20, rho=0.0, times=30)
     assert beside_a_cache.count(GrowthVerdict.LEAK) >= 28
+
+
+def test_a_leak_of_memory_is_found_beside_creep() -> None:
+    found = verdicts(lambda x: 20 * x + creep(0.1)(x), sd=20, rho=0.0, times=30, creeps=True)
+    assert found.count(GrowthVerdict.LEAK) >= 28
 
 
 def test_a_filled_cache_is_a_plateau() -> None:

@@ -13,7 +13,8 @@ from tests.loopback import Request, answering, serving, target, values
 class Server:
     """A program with garbage, which is gone only after two collections."""
 
-    def __init__(self) -> None:
+    def __init__(self, metric: str = "go_gc_heap_live_bytes", others: str = "") -> None:
+        self.metric, self.others = metric, others
         self.used = 1000
         self.collections = 0
 
@@ -24,11 +25,18 @@ class Server:
             return
         garbage = max(0, 2 - self.collections) * 500
         self.collections = 0
-        request.say(f"go_memstats_heap_alloc_bytes {self.used + garbage:.3e}\n")
+        request.say(f"{self.metric} {self.used + garbage:.3e}\n{self.others}")
 
 
-def test_only_what_is_in_use_is_counted(tmp_path: Path) -> None:
-    server = Server()
+@pytest.mark.parametrize(
+    "server",
+    [
+        # The last line includes the profile that was written since the collection.
+        pytest.param(Server(others="go_memstats_heap_alloc_bytes 9e+06\n"), id="runtime metrics"),
+        pytest.param(Server("go_memstats_heap_alloc_bytes"), id="no runtime metrics"),
+    ],
+)
+def test_only_what_is_in_use_is_counted(server: Server, tmp_path: Path) -> None:
     with answering(server.answer) as url:
         watched = target(url, metrics={"server": f"{url}/metrics", "etcd": f"{url}/metrics"})
         with HeapProbe().watch(watched, tmp_path) as watch:
@@ -53,7 +61,7 @@ def test_a_server_that_does_not_report_its_heap_is_an_error(tmp_path: Path) -> N
     with serving("go_goroutines 1\n") as url:
         watched = target(url, metrics={"server": f"{url}/metrics"})
         with (
-            pytest.raises(LoadError, match="server does not report go_memstats_heap_alloc_bytes"),
+            pytest.raises(LoadError, match="server does not report go_gc_heap_live_bytes"),
             HeapProbe().watch(watched, tmp_path),
         ):
             pass

@@ -136,7 +136,7 @@ def text(goroutines: int, requests: int, puts: int = 0, start: int = 1) -> str:
         f'rest_client_requests_total{{code="200"}} {requests}\n'
         f"# TYPE etcd_mvcc_put_total counter\netcd_mvcc_put_total {puts}\n"
         f"# TYPE etcd_mvcc_db_total_size_in_bytes gauge\netcd_mvcc_db_total_size_in_bytes 7\n"
-        f"go_memstats_heap_alloc_bytes {10 * goroutines}\n"
+        f"go_gc_heap_live_bytes {10 * goroutines}\n"
     )
 
 
