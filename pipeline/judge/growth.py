@@ -62,7 +62,7 @@ class _SlopeFit:
         residuals: Shape (n,).
         filled: Size of the part that fills up.  Below 0 the fit itself is not possible, but smaller
             slopes may be.
-        filled_per_slope: By how much `filled` changes with the slope, where the rest fits best.
+        filled_per_slope: Change of `filled` for each unit of the slope, where the rest fits best.
     """
 
     slope: float
