@@ -2,10 +2,10 @@
 
 A resource is read at the end of each cycle of create, use and delete.  It is a level, a part that
 fills up, and a straight line: the line is the leak.  A cache fills as 1 - exp(-x / tau).  Resident
-memory also creeps as log(1 + x / tau): it follows the largest heap until now, and a record is
-beaten less and less often.  Whatever filling explains is not called a leak, so the interval of the
-leak covers both and every tau that fits the data.  A cache that needs more than twice the soak to
-fill cannot be told from a leak.
+memory has two parts: caches, and it creeps as log(1 + x / tau), because it follows the largest heap
+until now, and a record is beaten less and less often.  Whatever filling explains is not called a
+leak, so the interval of the leak covers each way to fill up, and every tau that fits the data.  A
+cache that needs more than twice the soak to fill cannot be told from a leak.
 """
 
 import math
@@ -43,6 +43,8 @@ MIN_READY = 20
 _SLOWEST = 2.0  # tau of the slowest cache, as a share of the soak
 _FASTEST = 0.02
 _TAUS = 25
+_FASTEST_OF_TWO = 0.3  # largest tau of the faster of two caches
+_TAUS_OF_TWO = 6
 _MAX_AUTOCORRELATION = 0.95
 _LEAST_LEVEL = 1e-6  # of the largest value
 _LEAST_SHARE = 1e-7
@@ -60,17 +62,23 @@ class _SlopeFit:
         slope_variance: Variance of the slope, in units of the variance of a residual.
         squares: Sum of squared residuals.
         residuals: Shape (n,).
-        filled: Size of the part that fills up.  Below 0 the fit itself is not possible, but smaller
-            slopes may be.
-        filled_per_slope: Change of `filled` for each unit of the slope, where the rest fits best.
+        filled: Size of each part that fills up.  Below 0 the fit itself is not possible, but
+            smaller slopes may be.
+        filled_per_slope: Change of each of them for a unit of the slope, where the rest fits best.
     """
 
     slope: float
     slope_variance: float
     squares: float
     residuals: Floats
-    filled: float = 0.0
-    filled_per_slope: float = 0.0
+    filled: tuple[float, ...] = ()
+    filled_per_slope: tuple[float, ...] = ()
+
+    def can_have(self, slope: float) -> bool:
+        """Return whether no part shrinks at a slope."""
+        more = slope - self.slope
+        parts = zip(self.filled, self.filled_per_slope, strict=True)
+        return all(filled + per_slope * more >= 0 for filled, per_slope in parts)
 
 
 def growth_of_resources(cycles: Sequence[SoakCycle]) -> dict[str, Growth]:
@@ -143,7 +151,8 @@ def find_growth(at: Sequence[float], values: Sequence[float], *, creeps: bool = 
     scale = max(values) or 1.0
     share, y = (x - x[0]) / length, np.asarray(values, dtype=np.float64) / scale
     fits = _fit_all(share, y, creeps=creeps)
-    best = min((fit for fit in fits if fit.filled >= 0), key=lambda fit: fit.squares)
+    possible = (fit for fit in fits if fit.can_have(fit.slope))
+    best = min(possible, key=lambda fit: fit.squares)
     low, high = map(_without_rounding, _slope_interval(fits, best, len(y)))
     fitted = y - best.residuals
     last = float(fitted[-1])
@@ -162,7 +171,7 @@ def find_growth(at: Sequence[float], values: Sequence[float], *, creeps: bool = 
         per_unit=per_unit * _without_rounding(best.slope),
         low=per_unit * low,
         high=per_unit * high,
-        filled=scale * _without_rounding(best.filled),
+        filled=scale * _without_rounding(sum(best.filled)),
     )
 
 
@@ -173,42 +182,47 @@ def _without_rounding(value: float) -> float:
 
 def _fit_all(share: Floats, y: Floats, *, creeps: bool) -> list[_SlopeFit]:
     """Return the fits of a line alone, and of a line beside each way to fill up."""
-    ones = np.ones_like(share)
     taus = np.geomspace(_FASTEST, _SLOWEST, _TAUS)
-    fillings = [-np.expm1(-share / tau) for tau in taus]
+    caches = [-np.expm1(-share / tau) for tau in taus]
+    fillings = [(), *((cache,) for cache in caches)]
     if creeps:
-        fillings += [np.log1p(share / tau) for tau in taus]
-    columns = ([ones, share], *([ones, share, filling] for filling in fillings))
-    return [_fit(np.column_stack(one), y) for one in columns]
+        first = np.geomspace(_FASTEST, _FASTEST_OF_TWO, _TAUS_OF_TWO)
+        slower = [*(np.log1p(share / tau) for tau in taus[::2]), *caches[::2]]
+        fillings += [(creep,) for creep in slower]
+        fillings += [(-np.expm1(-share / tau), other) for tau in first for other in slower]
+    ones = np.ones_like(share)
+    return [_fit(np.column_stack([ones, share, *filling]), y) for filling in fillings]
 
 
 def _fit(columns: Floats, y: Floats) -> _SlopeFit:
     coefficients = np.linalg.lstsq(columns, y, rcond=None)[0]
     residuals = y - columns @ coefficients
-    covariance = np.linalg.inv(columns.T @ columns)
-    variance, squares = float(covariance[1, 1]), float(residuals @ residuals)
-    slope, *filled = map(float, coefficients[1:])
-    if not filled:
-        return _SlopeFit(slope, variance, squares, residuals)
-    per_slope = float(covariance[1, 2]) / variance
-    return _SlopeFit(slope, variance, squares, residuals, filled[0], per_slope)
+    covariance = np.linalg.pinv(columns.T @ columns)
+    return _SlopeFit(
+        slope=float(coefficients[1]),
+        slope_variance=float(covariance[1, 1]),
+        squares=float(residuals @ residuals),
+        residuals=residuals,
+        filled=tuple(map(float, coefficients[2:])),
+        filled_per_slope=tuple(map(float, covariance[1, 2:] / covariance[1, 1])),
+    )
 
 
 def _slope_interval(fits: list[_SlopeFit], best: _SlopeFit, n: int) -> tuple[float, float]:
     """Return the slopes that fit the data, over all fits, with one-sided error `FALSE_LEAK`."""
-    parameters = 4 if best.filled else 2
+    parameters = 2 + 2 * len(best.filled)
     inflation = _inflation(best.residuals)
     degrees_of_freedom = max(2.0, n / inflation - parameters)
     variance = max(best.squares / (n - parameters), _ROUNDING) * inflation
     more = quantile(1 - FALSE_LEAK, degrees_of_freedom) ** 2 * variance
     ends = [
-        fit.slope + half
+        end
         for fit in fits
         if (left := best.squares + more - fit.squares) >= 0
         for half in (-math.sqrt(left * fit.slope_variance), math.sqrt(left * fit.slope_variance))
-        if fit.filled + fit.filled_per_slope * half >= 0
+        if fit.can_have(end := fit.slope + half)
     ]
-    return min(ends), max(ends)
+    return min(ends, default=best.slope), max(ends, default=best.slope)
 
 
 def _inflation(residuals: Floats) -> float:

@@ -60,8 +60,10 @@ def test_a_cache_that_fills_is_no_leak(level: Callable[[Floats], Floats], rho: f
 @pytest.mark.parametrize("rho", [0.0, 0.5])
 @pytest.mark.parametrize("tau", [0.02, 0.1, 0.5, 2.0])
 def test_resident_memory_that_creeps_is_no_leak(tau: float, rho: float) -> None:
-    found = verdicts(creep(tau), sd=30, rho=rho, times=40, creeps=True)
-    assert found.count(GrowthVerdict.LEAK) <= 1
+    alone = verdicts(creep(tau), sd=30, rho=rho, times=40, creeps=True)
+    assert alone.count(GrowthVerdict.LEAK) <= 1
+    both = verdicts(lambda x: creep(tau)(x) + cache(0.1)(x), sd=30, rho=rho, times=40, creeps=True)
+    assert both.count(GrowthVerdict.LEAK) <= 1
 
 
 def test_a_leak_of_ten_goroutines_per_project_is_found_in_ten_minutes() -> None:
@@ -72,7 +74,7 @@ def test_a_leak_of_ten_goroutines_per_project_is_found_in_ten_minutes() -> None:
 
 
 def test_a_leak_of_memory_is_found_beside_creep() -> None:
-    found = verdicts(lambda x: 20 * x + creep(0.1)(x), sd=20, rho=0.0, times=30, creeps=True)
+    found = verdicts(lambda x: 60 * x + creep(0.1)(x), sd=20, rho=0.0, times=30, creeps=True)
     assert found.count(GrowthVerdict.LEAK) >= 28
 
 
