@@ -17,7 +17,7 @@ POINTS = b"the points of a pod\n" * 1000
 WORK = PodWork(
     name="object_crud.js",
     program=Program(Path("k6"), "1.1.0", "sha256:11"),
-    args=(("--out=csv=/kept/points.csv.gz", "/files/object_crud.js"),),
+    args=(("--out=csv", "/files/object_crud.js"),),
     log="k6.log",
     variables={"SEED": "7"},
     files={"object_crud.js": b"import './lib/api.js'", "lib/api.js": b"export {}"},

@@ -50,7 +50,7 @@ def k6(folder: Path, rows: str, code: str = "") -> Program:
         f"#!{sys.executable}\nimport os, shutil, sys\n"
         "for name in ('MODE', 'FROM', 'ITERATIONS', 'PROJECTS', 'CANDIDATE_URL'):\n"
         "    print(name, os.environ[name])\n"
-        "points = next(a for a in sys.argv if a.startswith('--out=csv=')).split('=', 2)[2]\n"
+        "points = os.environ['K6_CSV_FILENAME']\n"
         f"shutil.copy({str(folder / 'points.gz')!r}, points)\n{code}\n"
     )
     path.chmod(path.stat().st_mode | stat.S_IXUSR)

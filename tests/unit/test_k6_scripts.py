@@ -1,6 +1,8 @@
 """The scripts are options and turns that hold what they promise; k6 itself says so."""
 
+import gzip
 import json
+import os
 import re
 import subprocess
 from collections import Counter
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 
 from pipeline import toolchain
+from pipeline.drivers.k6 import command
+from pipeline.drivers.k6.settings import K6
 from pipeline.model.ports import FIRST_ORGANIZATION
 from pipeline.system import paths
 
@@ -216,6 +220,21 @@ def test_an_arm_alone_gets_the_same_blocks(tmp_path: Path) -> None:
     alone = turns(tmp_path, 30, ARMS="candidate", RATE="10")
     assert {turn["arm"] for turn in alone} == {"candidate"}
     assert [turn["block"] for turn in alone] == list(range(30))
+
+
+@pytest.mark.parametrize(
+    "name", ["a=b", "a,b", "a=b,c=d", "a b", "a'b", 'a"b', "ä", "a#b%20", "-x"]
+)
+def test_a_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
+    folder, script = tmp_path / name, tmp_path / "script.js"
+    folder.mkdir()
+    script.write_text("export default function () {}\nexport const handleSummary = () => ({})\n")
+    load = K6(kind="k6", script="churn.js", iterations=1, duration_s=1, projects=1)
+    done = k6(
+        {**os.environ, **command.environment(load, {}, folder, 1)}, *command.arguments(script)
+    )
+    assert done.returncode == 0, done.stderr
+    assert gzip.decompress((folder / command.POINTS).read_bytes()).startswith(b"metric_name,")
 
 
 def test_churn_leaves_no_organization_in_each_cycle_of_a_soak() -> None:

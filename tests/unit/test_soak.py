@@ -21,6 +21,7 @@ from pipeline.runs.soak.cycle import settings_of
 from pipeline.runs.soak.cycle_loop import MAX_FAILURES, run_cycles
 from pipeline.storage import codec
 from pipeline.system.errors import ConfigError, Exit, LoadError, SubjectDiedError
+from pipeline.system.processes import CommandError, ExitStatus
 from tests.builders import NOW
 
 
@@ -116,6 +117,14 @@ def test_a_build_that_stops_working_is_a_result_and_one_failed_cycle_is_left_out
     *_, last = FakeBuild(dict.fromkeys(range(3, 3 + MAX_FAILURES), stuck)).soak(new_soak())
     assert last.ended is SoakEnd.FAILED
     assert last.ended_by == "3 cycles in a row failed: status 503"
+
+
+def test_a_load_generator_that_fails_is_no_result_of_the_build() -> None:
+    broken = CommandError(["k6"], ExitStatus(255), "", message="k6 churn.js exited with 255")
+    *_, last = FakeBuild({3: broken, 4: broken}).soak(new_soak())
+    assert last.ended is SoakEnd.TIME
+    with pytest.raises(LoadError, match=r"3 cycles in a row failed: k6 churn\.js exited"):
+        FakeBuild(dict.fromkeys(range(3, 3 + MAX_FAILURES), broken)).soak(new_soak())
 
 
 def test_a_machine_that_gives_out_ends_it_with_what_was_measured() -> None:

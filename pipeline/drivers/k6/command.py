@@ -36,12 +36,12 @@ _EXIT_CODES = {
 }
 
 
-def argv(program: Program, settings: K6, out: Path, scripts: Path) -> list[str]:
+def argv(program: Program, settings: K6, scripts: Path) -> list[str]:
     """Return the command of a k6 without a REST API, so that two can run at once."""
-    return [str(program.path), *arguments(scripts / settings.script, out), "--address="]
+    return [str(program.path), *arguments(scripts / settings.script), "--address="]
 
 
-def arguments(script: Path, out: Path) -> list[str]:
+def arguments(script: Path) -> list[str]:
     """Return the arguments of k6; secrets such as tokens are in files.
 
     The summary is switched off by `handleSummary` in each script, which works in k6 1 and 2.
@@ -49,16 +49,24 @@ def arguments(script: Path, out: Path) -> list[str]:
     return [
         "run",
         "--quiet",
-        f"--out=csv={out / POINTS}",
+        "--out=csv",
         "--system-tags=status,error_code,expected_response,name,scenario",
         str(script),
     ]
 
 
 def environment(
-    settings: K6, targets: Mapping[Arm, Target], out: Path, seed: int
+    settings: K6, targets: Mapping[Arm, Target], out: Path, seed: int, results: Path | None = None
 ) -> dict[str, str]:
-    """Return the environment variables of k6 and of the script."""
+    """Return the environment variables of k6 and of the script.
+
+    Args:
+        settings: Load.
+        targets: Builds under test.
+        out: Folder with the CA certificates.
+        seed: Seed of the load.
+        results: Folder that receives the points, by default `out`.
+    """
     variables = {name: str(value) for name, value in settings.parameters.items()}
     variables |= {
         "ARMS": ",".join(targets),
@@ -74,6 +82,7 @@ def environment(
         "SSL_CERT_FILE": str(out / CA),
         "GOGC": "400",  # fewer garbage collections leave more CPU to the builds
         "K6_AUTO_EXTENSION_RESOLUTION": "false",  # an import never downloads another k6
+        "K6_CSV_FILENAME": str((results or out) / POINTS),  # as an argument it may have no `=`
         "K6_CSV_TIME_FORMAT": "unix_micro",
         "K6_NO_USAGE_REPORT": "true",
         "NO_COLOR": "1",

@@ -49,7 +49,7 @@ class K6Driver:
                     check_all(targets)
 
                 processes.run(
-                    command.argv(self.program, settings, out, scripts),
+                    command.argv(self.program, settings, scripts),
                     output=out / LOG,
                     timeout_s=settings.longest_s + SLACK_S,
                     env={

@@ -96,9 +96,9 @@ def _work(settings: K6, program: Program, targets: Mapping[Arm, Target], seed: i
     return PodWork(
         name=script,
         program=program,
-        args=(tuple(command.arguments(FILES_IN_POD / script, RESULTS_IN_POD)[1:]),),
+        args=(tuple(command.arguments(FILES_IN_POD / script)[1:]),),
         log=LOG,
-        variables=command.environment(settings, inside, SECRETS_IN_POD, seed),
+        variables=command.environment(settings, inside, SECRETS_IN_POD, seed, RESULTS_IN_POD),
         files={name: path.read_bytes() for name, path in settings.tree().items()},
         secrets={**tokens, CA: command.authorities(targets).encode()},
         timeout_s=settings.longest_s + SLACK_S,

@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.drivers.k6.command import LOG, argv, environment, setup_failures
+from pipeline.drivers.k6.command import (
+    LOG,
+    argv,
+    describe_exit,
+    environment,
+    log_errors,
+    setup_failures,
+)
 from pipeline.drivers.k6.settings import K6, SCRIPTS
 from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm
@@ -33,15 +40,23 @@ def run_script(
     (out / _CA).write_text(target.ca_file.read_text(encoding="utf-8"), encoding="utf-8")
     try:
         processes.run(
-            argv(program, settings, out, paths.project_path(SCRIPTS)),
+            argv(program, settings, paths.project_path(SCRIPTS)),
             output=out / LOG,
             timeout_s=2 * settings.longest_s,
             env=environment(settings, {Arm.CANDIDATE: target}, out, seed),
             hide=("K6_",),
             check=check,
         )
-    except (LoadError, processes.CommandError):
+    except (LoadError, processes.CommandError) as error:
         if reason := setup_failures(out, [Arm.CANDIDATE]).get(Arm.CANDIDATE, ""):
             return reason
+        if isinstance(error, processes.CommandError) and error.status:
+            code = error.status.exit_code
+            ended = f"{error.status}" if code is None else describe_exit(code)
+            said = "".join(f": {text}" for text in log_errors(out / LOG)[:1])
+            message = f"k6 {settings.script} {ended}{said}"
+            raise processes.CommandError(
+                error.argv, error.status, error.tail, message=message
+            ) from error
         raise
     return ""

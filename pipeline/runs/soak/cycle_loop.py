@@ -34,6 +34,9 @@ def run_cycles(
         check: Function that raises SubjectDiedError if a server died.
         on_progress: Receiver of the current action and the remaining seconds.
         clock: Monotonic clock, in seconds.
+
+    Raises:
+        LoadError: The load generator failed in some cycles in a row; no build is to blame.
     """
     deadline_s = clock() + soak.question.lasts_s - soak.spent_s
     failures, deleted = 0, 0
@@ -53,6 +56,8 @@ def run_cycles(
             reason = _death(check)
             if not reason and failures == MAX_FAILURES:
                 reason = f"{failures} cycles in a row failed: {error}"
+                if isinstance(error, CommandError):
+                    raise LoadError(reason, hint=error.hint) from error
             if reason:
                 yield replace(soak, ended=SoakEnd.FAILED, ended_by=reason)
                 return
