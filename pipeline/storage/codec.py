@@ -36,6 +36,7 @@ from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.soak import Soak
 from pipeline.model.spreads import SpreadHistory
 from pipeline.storage import strict_json, verdict_file
+from pipeline.storage.settings import from_table
 from pipeline.system.errors import BaselineError, StorageError, hint_for
 from pipeline.system.log import log
 from pipeline.system.sanitize import truncate
@@ -144,8 +145,7 @@ class Document(Generic[_T]):
         if schema != self.schema:
             raise ValueError(_other_schema(schema, self.schema))
         try:
-            # Through JSON, because only there a strict reader takes times and names of enums.
-            return self.adapter.validate_json(json.dumps(body), strict=True)
+            return from_table(self.adapter, body)
         except ValidationError as error:
             raise ValueError(strict_json.sentence(error)) from error
 

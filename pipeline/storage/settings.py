@@ -25,6 +25,6 @@ def from_table(
     Raises:
         ValidationError: A key is missing or unknown, or a value has another type or is not allowed.
     """
-    # Through JSON, because only there a strict reader takes arrays and names of enums.
+    # Through JSON, because only there a strict reader takes arrays, times and names of enums.
     text = json.dumps(table, default=str)
     return adapter.validate_json(text, strict=True, context=context and dict(context))
