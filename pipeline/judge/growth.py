@@ -187,8 +187,9 @@ def _fit_all(share: Floats, y: Floats, *, creeps: bool) -> list[_SlopeFit]:
     fillings = [(), *((cache,) for cache in caches)]
     if creeps:
         first = np.geomspace(_FASTEST, _FASTEST_OF_TWO, _TAUS_OF_TWO)
-        slower = [*(np.log1p(share / tau) for tau in taus[::2]), *caches[::2]]
-        fillings += [(creep,) for creep in slower]
+        creeping = [np.log1p(share / tau) for tau in taus[::2]]
+        slower = [*creeping, *caches[::2]]
+        fillings += [(creep,) for creep in creeping]
         fillings += [(-np.expm1(-share / tau), other) for tau in first for other in slower]
     ones = np.ones_like(share)
     return [_fit(np.column_stack([ones, share, *filling]), y) for filling in fillings]
