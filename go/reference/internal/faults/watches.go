@@ -163,15 +163,14 @@ func (s *stream) pump() {
 		case event, open := <-in:
 			if !open {
 				events = nil
+				waiting = append(waiting, s.takeAdded()...) // Both may be ready: nothing added is lost.
 			} else if s.keeps(event) {
 				waiting = append(waiting, s.delivery(event))
 			}
 		case out <- first:
 			waiting = waiting[1:]
 		case <-s.wake:
-			for _, event := range s.takeAdded() {
-				waiting = append(waiting, s.delivery(event))
-			}
+			waiting = append(waiting, s.takeAdded()...)
 		case <-timer.C:
 		case <-s.stopped:
 			return
@@ -210,10 +209,12 @@ func (s *stream) add(event watch.Event) {
 	}
 }
 
-func (s *stream) takeAdded() []watch.Event {
+func (s *stream) takeAdded() (added []delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	added := s.added
+	for _, event := range s.added {
+		added = append(added, s.delivery(event))
+	}
 	s.added = nil
 	return added
 }

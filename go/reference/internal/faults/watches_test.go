@@ -88,6 +88,20 @@ func TestAnExactShareOfEventsIsSeenInAnotherProject(t *testing.T) {
 	}
 }
 
+func TestAnEventAddedBeforeTheEndIsDelivered(t *testing.T) {
+	for range 200 { // The end and the added event are both ready, and select chooses by chance.
+		w := NewWatches(with(t, "foreign-event=100%"))
+		inner := watch.NewFakeWithChanSize(1, false)
+		s := &stream{watches: w, inner: inner, out: make(chan watch.Event), wake: make(chan struct{}, 1)}
+		s.add(watch.Event{Type: watch.Added, Object: &corev1.Secret{}})
+		inner.Stop()
+		go s.pump()
+		if _, open := <-s.out; !open {
+			t.Fatal("the watch ended without it")
+		}
+	}
+}
+
 func TestAnEventWithNoOtherProjectIsForeignToNobody(t *testing.T) {
 	w := NewWatches(with(t, "foreign-event=100%"))
 	own, ended := follow(w, "p", "secrets"), follow(w, "q", "secrets")
