@@ -113,10 +113,12 @@ def tests(session: nox.Session) -> None:
         session.run("python", "-m", "pytest", *session.posargs)
         return
     # One process more than there are cores: some tests wait for servers most of the time.
-    processes = f"--numprocesses={(os.cpu_count() or 1) + 1}"
-    shared = (processes, "--dist=loadfile", "--no-loadscope-reorder")  # slow files are not the last
-    session.run("python", "-m", "pytest", "-m", "not alone", *shared)
-    session.run("python", "-m", "pytest", "-m", "alone", "--durations=15")
+    cores = os.cpu_count() or 1
+    by_file = ("--dist=loadfile", "--no-loadscope-reorder")  # slow files are not the last
+    shared = ("-m", "not measuring", f"--numprocesses={cores + 1}", *by_file)
+    measuring = ("-m", "measuring", f"--numprocesses={cores}", "--dist=worksteal")
+    for part in (shared, measuring):
+        session.run("python", "-m", "pytest", "--durations=15", *part)
 
 
 @nox.session

@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline import toolchain
 from pipeline.model.subject import parse_spec
+from pipeline.system import paths
 
 HEAD = """
 name = "tiny"
@@ -84,11 +85,22 @@ margin = 1.0
 _DEAF = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def built() -> None:
-    """Build everything once, so that no test waits for a compiler."""
+@pytest.fixture(scope="package", autouse=True)
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Build everything once; after that, processes share what is built and not the lock.
+
+    Only one run at a time measures with one cache, so that users do not disturb themselves.  Tests
+    mostly wait for servers, and must not wait for each other.
+    """
     toolchain.program("etcd")
     toolchain.artifact(parse_spec("reference"))
+    shared, own = paths.cache(), tmp_path_factory.mktemp("cache") / "milo-perf"
+    own.mkdir()
+    (own / "bin").symlink_to(shared / "bin")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(own.parent))
+        patch.setenv("GOCACHE", os.environ.get("GOCACHE") or str(shared.parent / "go-build"))
+        yield
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pipeline.storage import codec
 from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left, until
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.measuring]
 QUICK = ("--candidate", "reference", "--hold", "3s", "--rate", "10", "--seed", "1")
 
 

@@ -15,7 +15,7 @@ MILO = os.environ.get("MILO_BIN", "")
 PROMETHEUS = os.environ.get("PROMETHEUS_BIN") or shutil.which("prometheus")
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.alone,
+    pytest.mark.measuring,
     pytest.mark.skipif(
         not os.environ.get("CLUSTERLOADER2_BIN"),
         reason="CLUSTERLOADER2_BIN is not set to a ClusterLoader2",

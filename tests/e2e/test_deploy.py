@@ -11,7 +11,7 @@ from pipeline.storage import codec
 from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.measuring]
 
 
 def test_a_deployment_is_loaded_and_dies_with_its_keeper(

@@ -27,7 +27,7 @@ with_source = pytest.mark.skipif(
 )
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.alone,
+    pytest.mark.measuring,
     pytest.mark.skipif(not BINARY, reason="MILO_BIN is not set to a Milo binary"),
 ]
 MANAGER = """[[workload.metric]]

@@ -10,7 +10,7 @@ from pipeline.storage import codec
 from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left, verdict_of
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.measuring]
 
 
 def test_equal_builds_are_not_red_and_everything_is_left_in_the_folder(

@@ -12,7 +12,7 @@ from pipeline.storage import codec
 from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left, until
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.measuring]
 
 
 def known(out: Path) -> Soak:

@@ -11,7 +11,7 @@ import pytest
 from pipeline.system.errors import Exit
 from tests.running import Command, finished, nothing_is_left, until
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.measuring]
 
 HEAD = """
 name = "all"

@@ -23,7 +23,7 @@ from pipeline.toolchain.programs import prometheus
 from tests.gotests import go_tests
 from tests.loopback import Request, answering
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.measuring]
 PROXY = "/api/v1/namespaces/monitoring/services/http:prometheus-k8s:9090/proxy/api/v1"
 RULES = paths.project_path("cl2_configs", "prometheus", "rules.yml")
 

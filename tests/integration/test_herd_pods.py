@@ -12,7 +12,7 @@ from pipeline.model.subject import Arm
 from tests.load_agents import launched, make_folder
 from tests.loopback import values
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.measuring]
 
 LOAD = WatchHerd(
     kind="watch-herd",

@@ -30,7 +30,7 @@ from tests.products import products
 BINARY = os.environ.get("KUBE_APISERVER_BIN", "")
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.alone,
+    pytest.mark.measuring,
     pytest.mark.skipif(not BINARY, reason="KUBE_APISERVER_BIN is not set"),
 ]
 READY = {"type": "Ready", "status": "True"}

@@ -14,7 +14,7 @@ from pipeline.system.errors import LoadError
 from tests.gotests import go_tests
 from tests.load_agents import launched, make_folder
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.measuring]
 
 CRUD = K6(
     kind="k6",

@@ -15,7 +15,7 @@ from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.system import http_client
 from tests.loopback import values
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.measuring]
 
 PROJECT = "life-probes-test-1"
 

