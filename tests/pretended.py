@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from pipeline.model.ports import PodWork, Program
@@ -34,6 +35,7 @@ class Pretended:
 
     Attributes:
         setup_fails: Its setup.
+        setup_waits: Its setup ends when this is set.
         runs: How often it says that it still runs, once started.
         barriers: How many barriers its program waits at.
         slow: How often it says that its program has not reached the first of them.
@@ -48,6 +50,7 @@ class Pretended:
     """
 
     setup_fails: bool = False
+    setup_waits: Event | None = None
     runs: int = 1
     barriers: int = 0
     slow: int = 0
@@ -72,6 +75,8 @@ class Pretended:
             case "POST setup" if self.setup_fails:
                 refuse(request, 500, "setup() threw")
             case "POST setup":
+                if self.setup_waits:
+                    self.setup_waits.wait(30)
                 say(request, {"data": {"attributes": {"data": {"names": ["a"]}}}})
             case "PUT setup":
                 self.given = json.loads(body)

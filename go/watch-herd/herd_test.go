@@ -346,6 +346,20 @@ func TestEachProjectBelongsToOnePart(t *testing.T) {
 	}
 }
 
+func TestEachWayOfListingReachesEachProjectAndResource(t *testing.T) {
+	for _, projects := range []int{1, 4, 10, 50} {
+		ways := []string{"page", "full", "cached", "watchlist"}
+		h := &herd{config: config{ListWays: ways}, names: make([]string, projects)}
+		seen := map[listTarget]bool{}
+		for number := range len(ways) * projects * len(resources) {
+			seen[h.listTarget(number)] = true
+		}
+		if want := len(ways) * projects * len(resources); len(seen) != want {
+			t.Errorf("%d Projects: %d of %d combinations are listed", projects, len(seen), want)
+		}
+	}
+}
+
 func TestPartsAreRead(t *testing.T) {
 	if one, err := parsePart("2/4"); err != nil || one != (part{1, 4}) {
 		t.Fatal(one, err)

@@ -368,7 +368,7 @@ func (h *herd) write(ctx context.Context) error {
 	go open(h.config.Rate, written, func(number int) { h.change(ctx, plan[number], int32(number)) })
 	if h.config.ListRate > 0 {
 		group.Add(1)
-		listed := func(number int) int { return number % len(h.names) }
+		listed := func(number int) int { return h.listTarget(number).project }
 		go open(h.config.ListRate, listed, func(number int) { h.list(ctx, number) })
 	}
 	group.Wait()
@@ -466,26 +466,43 @@ func (h *herd) change(ctx context.Context, one change, number int32) {
 	h.ledger.accept(number, write{one.project, one.resource, answered}, answered-sent)
 }
 
-// list reads objects in one of some ways by turns: a page, everything from etcd, everything from the
-// cache, or everything by a WatchList.
+// listTarget is what one list reads, and how.
+type listTarget struct {
+	way               string
+	project, resource int
+}
+
+// listTarget returns what a list reads: each way by turns reads each Project, then the next resource.
+func (h *herd) listTarget(number int) listTarget {
+	ways := h.config.ListWays
+	round := number / len(ways)
+	return listTarget{
+		way:      ways[number%len(ways)],
+		project:  round % len(h.names),
+		resource: round / len(h.names) % len(resources),
+	}
+}
+
+// list reads objects in one of some ways: a page, everything from etcd, everything from the cache, or
+// everything by a WatchList.
 func (h *herd) list(ctx context.Context, number int) {
 	queries := map[string]string{
 		"page": "?limit=" + strconv.Itoa(h.config.PageSize), "full": "", "cached": "?resourceVersion=0",
 	}
-	ways := h.config.ListWays
-	way, project, resource := ways[number%len(ways)], number%len(h.names), number/len(ways)%len(resources)
+	target := h.listTarget(number)
 	bounded, cancel := context.WithTimeout(ctx, time.Duration(h.config.RequestS*float64(time.Second)))
 	defer cancel()
 	sent := h.ledger.now()
 	var err error
-	if query, isList := queries[way]; isList {
-		err = h.client.call(bounded, "GET", objectsPath(h.names[project], resource)+query, nil, nil)
+	if query, isList := queries[target.way]; isList {
+		path := objectsPath(h.names[target.project], target.resource) + query
+		err = h.client.call(bounded, "GET", path, nil, nil)
 	} else {
-		err = h.listByWatch(bounded, project, resource)
+		err = h.listByWatch(bounded, target.project, target.resource)
 	}
 	if err != nil {
-		h.ledger.refuse("list " + way + " " + reasonOf(err))
+		h.ledger.refuse("list " + target.way + " " + reasonOf(err))
 		return
 	}
-	h.ledger.listed(way, h.ledger.now()-sent)
+	h.ledger.listed(target.way, h.ledger.now()-sent)
 }

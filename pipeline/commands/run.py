@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # these would load what `--help` does not need
     from pipeline.model.request import RunRequest
 
 DRIVERS = ("k6", "clusterloader2")
-"""Values of --driver, as in `drivers.registry`, which imports more than `--help` needs."""
+"""Drivers that --driver can select; `drivers.registry` is slow to import."""
 
 ERROR_FILE = "error.txt"
 """File of the error of a run that is published; see `publish.trusted`."""

@@ -42,7 +42,7 @@ def wait_until_gone(
             try:
                 left[arm] = len(_names(target, target.admin_token(), _PROJECTS, run))
             except (NetworkError, StorageError):  # maybe late under load: ask again
-                left[arm] = 1
+                left[arm] = max(left[arm], 1)
             if not left[arm] or is_over:
                 ends[arm] = time.time()
         time.sleep(_POLL_S)
@@ -59,9 +59,16 @@ def delete_objects(targets: Mapping[Arm, Target], run: str) -> None:
             token = target.admin_token()
             for kind in (_PROJECTS, _NAMESPACES, _ORGANIZATIONS):
                 for name in _names(target, token, kind, run):
-                    _call(target, token, "DELETE", f"{kind}/{name}")
+                    _delete(target, token, f"{kind}/{name}")
         except (NetworkError, StorageError) as error:
             log.warning("what the load %s made in the %s may still be there: %s", run, arm, error)
+
+
+def _delete(target: Target, token: str, path: str) -> None:
+    try:
+        _call(target, token, "DELETE", path)
+    except NetworkError as error:  # controllers may have deleted it since it was listed
+        log.info("not deleted: %s", error)
 
 
 def _names(target: Target, token: str, kind: str, run: str) -> list[str]:

@@ -6,10 +6,11 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotDoneError
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 
 from pipeline.environments import manifests
 from pipeline.environments.api import Api, ClusterError
@@ -170,22 +171,29 @@ def _start(
 ) -> None:
     """Run the setup in the first pod, give its result to the others, and start all of them."""
     with ThreadPoolExecutor(max(1, len(agents)), "load pods") as pool:
-        if not has_setup:
-            list(pool.map(LoadAgent.start, agents))
-            return
-        try:
-            setup = pool.submit(agents[0].run_setup)
-            while True:
-                try:
-                    data = setup.result(timeout=poll_s)
-                    break
-                except NotDoneError:
-                    check()
+        if has_setup:
+            data = _setup_data(agents[0], check, poll_s)
             list(pool.map(lambda one: one.set_setup_data(data), agents[1:]))
-            list(pool.map(LoadAgent.start, agents))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        list(pool.map(LoadAgent.start, agents))
+
+
+def _setup_data(agent: LoadAgent, check: Callable[[], None], poll_s: float) -> object:
+    """Return the result of the setup; an error of `check` ends the wait at once."""
+    answer: Future[object] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(agent.run_setup())
+        except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
+            answer.set_exception(error)
+
+    # Nobody waits for this thread: a setup may take minutes, and its target may be dead.
+    Thread(target=ask, name="setup of the load", daemon=True).start()
+    while True:
+        try:
+            return answer.result(timeout=poll_s)
+        except NotDoneError:
+            check()
 
 
 _End = AgentState | str

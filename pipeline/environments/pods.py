@@ -142,8 +142,7 @@ class Pods:
                 pods |= self.by_name([event["object"]])
                 if self._are_ready(names, pods):
                     return
-            else:
-                time.sleep(0.1)  # a watch that breaks at once must not become a busy loop
+            time.sleep(0.1)  # a watch that breaks at once must not become a busy loop
 
     def check(self, names: Iterable[str]) -> None:
         """Return while all run; ask the cluster at most every three seconds.

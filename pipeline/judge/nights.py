@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.judge.constants import CONFIDENCE, FAMILY_ALPHA
 from pipeline.judge.history import MIN_CHANGE, MIN_POINTS
-from pipeline.judge.stats.noise import Floats
+from pipeline.judge.stats.noise import MAD_TO_SD, Floats
 from pipeline.judge.stats.student import quantile
 from pipeline.model.metric import Better, Scale
 from pipeline.model.nights import Night, NightValue
@@ -22,7 +22,6 @@ from pipeline.model.nights import Night, NightValue
 NOISE_NIGHTS = 60
 """Number of newest nights whose noise is used."""
 
-_MAD_TO_SD = 1.4826  # standard deviation per median absolute deviation of normal noise
 _FREEDOM_SHARE = 1 / 3
 """Degrees of freedom of a spread per difference of nights: the median absolute deviation has 37 %
 of the efficiency of the standard deviation (Huber, Robust Statistics, 1981)."""
@@ -191,7 +190,7 @@ def _spreads(differences: Floats, sizes: Floats) -> Floats:
     """
     least = _ROUNDING * sizes
     middle = np.median(differences, axis=1, keepdims=True)
-    robust = _MAD_TO_SD * np.median(np.abs(differences - middle), axis=1)
+    robust = MAD_TO_SD * np.median(np.abs(differences - middle), axis=1)
     plain = differences.std(axis=1)
     plain = np.where(plain > least, plain, 0.0)
     return np.where(robust > least, robust, plain)

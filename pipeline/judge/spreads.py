@@ -45,11 +45,14 @@ class SpreadOrigin(StrEnum):
 def exact_pairs(results: ResultSet) -> dict[str, MetricValues]:
     """Return the values of the valid pairs by sample key, without family.
 
-    Pairs with a value that is missing, was cut off by a deadline, or has no ratio are left out.
+    Shares of events are left out, because they are not compared by pairs; and pairs with a value
+    that is missing, was cut off by a deadline, or has no ratio.
     """
     baseline, candidate = ({s.key: s for s in results.samples.get(arm, ())} for arm in Arm)
     by_key = {}
     for key in (key for key in baseline if key in candidate):
+        if baseline[key].denominators or candidate[key].denominators:
+            continue
         metric = baseline[key].metric
         pairs = [
             (before, after)
@@ -66,8 +69,8 @@ def exact_pairs(results: ResultSet) -> dict[str, MetricValues]:
 def pair_spreads(results: ResultSet) -> dict[str, PairSpread]:
     """Return the variance of the pairs of a run, by sample key.
 
-    Shares of events are left out, because they are not compared by pairs; and metrics with a value
-    that was cut off or has no ratio, because the other pairs vary too little.
+    Metrics with a value that was cut off or has no ratio are left out, because the other pairs vary
+    too little; so are shares of events, see `exact_pairs`.
     """
     samples = {arm: {s.key: s for s in results.samples.get(arm, ())} for arm in Arm}
     spreads = {}
@@ -76,7 +79,7 @@ def pair_spreads(results: ResultSet) -> dict[str, PairSpread]:
         complete = [
             pair for pair in results.valid_pairs if all(s.values[pair] is not None for s in both)
         ]
-        if any(s.denominators or any(map(s.cutoff, results.valid_pairs)) for s in both):
+        if any(any(map(s.cutoff, results.valid_pairs)) for s in both):
             continue
         number = len(pairs.before)
         if number < max(2, len(complete)):

@@ -12,6 +12,9 @@ from pipeline.model.results import Interleave
 DEFAULT_CAPACITY_BUDGET_S = 1800.0
 """Default time budget of `capacity`, in seconds."""
 
+MAX_PAIRS = 1_000
+"""Most pairs of a run of any suite; an artifact with more is refused, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:

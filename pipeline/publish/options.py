@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.model.publication import Origin
+from pipeline.model.request import MAX_PAIRS
 from pipeline.model.subject import Product
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
-
-MAX_PAIRS = 1_000
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9/_.-]{0,79}")
 

@@ -18,10 +18,11 @@ from pipeline.judge.interim import looks_up_to
 from pipeline.judge.launches import by_launch
 from pipeline.model.explanation import Explanation
 from pipeline.model.publication import Acceptance, Outcome, Publication
+from pipeline.model.request import MAX_PAIRS
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm, Product
 from pipeline.publish.event import Event
-from pipeline.publish.options import MAX_PAIRS, PublishOptions, reproduce_command
+from pipeline.publish.options import PublishOptions, reproduce_command
 from pipeline.publish.pull import GITHUB_NOT_ASKED, NoPullRequest, PullRequest, relevant_files
 from pipeline.render import answer_line
 from pipeline.runs import priors, suite_file

@@ -115,14 +115,14 @@ def run_pairs(
     """
     invalid_pairs = 0
     for pair in plan.order():
+        if pair.number < results.pairs:
+            continue
         if is_enough(results):
             return
         left_out = settled_workloads(results)
         if exceeds_budget(plan, results, left_out):
             log.info("the budget ends the run after %s pairs", len(results.valid_pairs))
             return
-        if pair.number < results.pairs:
-            continue
         folder = new_folder(out / "pairs" / f"{pair.number:03}")
         done = len(results.valid_pairs)
         total = f"up to {plan.pairs}" if plan.looks else f"{plan.pairs}"

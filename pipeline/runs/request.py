@@ -17,7 +17,7 @@ from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
 from pipeline.model.ports import EnvironmentSettings
-from pipeline.model.request import RunRequest, StoredRequest
+from pipeline.model.request import MAX_PAIRS, RunRequest, StoredRequest
 from pipeline.model.results import MINIMAL, PROFILE, Baseline, Machine, profile_of
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.subject import Arm, Product, Spec, SpecKind, parse_spec
@@ -28,9 +28,6 @@ from pipeline.storage import strict_json
 from pipeline.storage.baseline_store import Directory
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError
-
-MAX_PAIRS = 1_000
-"""Most pairs of a run of any suite; an artifact with more is refused, too."""
 
 _VALUES_PER_TRIAL = 10  # about the trial itself, warnings included
 

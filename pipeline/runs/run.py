@@ -140,6 +140,15 @@ def keep_environment(request: RunRequest, out: Path) -> None:
         codec.write_text(out / ENVIRONMENT, text)
 
 
+def with_copies(request: RunRequest, out: Path) -> RunRequest:
+    """Return a request that names the copies of its files in the folder of a run."""
+    if request.suite.endswith(".toml"):
+        request = replace(request, suite=str(out / SUITE))
+    if request.environment.endswith(".toml"):
+        request = replace(request, environment=str(out / ENVIRONMENT))
+    return request
+
+
 def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> Report:
     """Continue a run; pairs that were measured are kept.
 

@@ -12,7 +12,7 @@ from pipeline.judge.constants import MIN_PAIRS
 from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Metric
 from pipeline.model.results import ResultSet, Sample
-from pipeline.model.subject import Arm, Product, SpecKind
+from pipeline.model.subject import Arm, Product, parse_spec
 from pipeline.runs.suite_file import Suite
 from pipeline.system.errors import BaselineError
 
@@ -123,8 +123,10 @@ def list_names(names: list[str]) -> str:
 
 
 def _require_product(results: ResultSet, product: Product) -> None:
-    spec = results.subjects[Arm.CANDIDATE].spec
-    measured = Product.REFERENCE if spec.startswith(SpecKind.REFERENCE.value) else Product.MILO
+    try:
+        measured = parse_spec(results.subjects[Arm.CANDIDATE].spec).product
+    except ValueError as error:
+        raise BaselineError(f"its candidate: {error}") from error
     if measured is not product:
         raise BaselineError(
             f"its results are of the product {measured}, and {product} was to be measured",

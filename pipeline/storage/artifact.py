@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.model.deployment import KUBECONFIGS, SOCKET
 from pipeline.model.metric import BASE_UNITS
+from pipeline.model.request import MAX_PAIRS
 from pipeline.model.results import ResultSet
 from pipeline.storage import codec, strict_json
 from pipeline.system.errors import BaselineError
@@ -41,7 +42,7 @@ class Limits:
     depth: int = 8
     ratio: float = 100.0
     metrics: int = 1_000
-    pairs: int = 1_000
+    pairs: int = MAX_PAIRS
 
 
 LIMITS = Limits()

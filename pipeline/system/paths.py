@@ -28,7 +28,7 @@ _ROOT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
 
 
 def project_path(*parts: str) -> Path:
-    """Return the path of one of the project's files, such as `ours("suites", "pr.toml")`."""
+    """Return the path of one of the project's files, such as that of `"suites", "pr.toml"`."""
     return _ROOT.joinpath(*parts)
 
 

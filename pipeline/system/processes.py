@@ -6,6 +6,7 @@ them at the same moment.
 """
 
 import os
+import re
 import resource
 import shutil
 import signal
@@ -17,10 +18,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.system.errors import LaunchError
+from pipeline.system.errors import LaunchError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.redact import command_line
-from pipeline.system.sanitize import reason_lines
+from pipeline.system.sanitize import reason_lines, truncate
 
 GRACE_S = 10.0
 """Seconds from SIGTERM to SIGKILL."""
@@ -29,6 +30,11 @@ INTERRUPTED_GRACE_S = 2.0
 """Seconds from SIGTERM to SIGKILL after Ctrl-C, when nobody waits for the output."""
 
 TAIL_LINES = 12
+
+MAX_FAILURE_LINE = 600
+"""Most characters of a line that says why there are no numbers."""
+
+_FOLDER = re.compile(r"(?<![\w.:/])~?/(?:[\w.@+~-]+/)+")  # an absolute one, before a name
 _TAIL_BYTES = 65_536  # of a log: the stack of a panic can be long
 _POLL_S = 0.05
 _running: list["Service"] = []
@@ -79,6 +85,19 @@ class CommandError(LaunchError):
         self.argv = tuple(argv)
         self.status = status
         self.tail = tail
+
+
+def failure_line(error: PipelineError) -> str:
+    """Return what went wrong in one line that others may read: without folders of this machine.
+
+    Of a program, it is its exit status and the last line that it wrote.
+    """
+    cause = error if isinstance(error, CommandError) else error.__cause__
+    text = str(error)
+    if isinstance(cause, CommandError) and cause.status is not None:
+        lines = [line.strip() for line in cause.tail.splitlines() if line.strip()]
+        text = ": ".join((f"{command_line(cause.argv[:1])} {cause.status}", *lines[-1:]))
+    return truncate(_FOLDER.sub("", text), MAX_FAILURE_LINE)
 
 
 @dataclass(frozen=True, slots=True)

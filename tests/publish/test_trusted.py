@@ -322,9 +322,10 @@ def test_a_suite_that_is_not_ours_has_no_prior() -> None:
     assert found.report.results.prior is None
 
 
-def test_a_spec_of_another_product_drops_no_metric() -> None:
+@pytest.mark.parametrize("spec", ["reference", "source:.@main?product=reference"])
+def test_a_spec_of_another_product_drops_no_metric(spec: str) -> None:
     body = changed("regressed, of Milo alone")
-    body["subjects"]["candidate"]["spec"] = "reference"
+    body["subjects"]["candidate"]["spec"] = spec
     found = published(body)
     assert (found.outcome, concluded(found)) == (Outcome.BROKEN, "failure")
     assert "of the product reference, and milo was to be measured" in found.reason

@@ -23,6 +23,7 @@ from pipeline.model.request import BisectRequest, RunRequest
 from pipeline.model.results import Failure, Reading, ResultSet
 from pipeline.model.subject import Arm, Spec, Subject
 from pipeline.runs import measure
+from pipeline.runs import run as single_run
 from pipeline.runs.bisect import request as bisect_request
 from pipeline.runs.bisect import search
 from pipeline.runs.plan import Plan
@@ -170,7 +171,7 @@ def fakes(
         return Artifact(Subject(str(spec), "sha256:00", facts), Path("x"))
 
     without_machine(monkeypatch, tmp_path / "state")
-    monkeypatch.setattr(search, "driver_of", lambda *_: None)
+    monkeypatch.setattr(single_run, "driver_of", lambda *_: None)
     monkeypatch.setattr(measure, "run_pairs", run_pairs)
     monkeypatch.setattr(toolchain, "artifact", artifact)
     monkeypatch.setattr(toolchain, "built_trees", lambda trees, _: set(trees))

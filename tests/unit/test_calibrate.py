@@ -12,7 +12,7 @@ from scipy import stats
 
 from pipeline.judge import calibrate, constants, policy
 from pipeline.judge.interim import looks_up_to
-from pipeline.model.metric import Metric
+from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Verdict
 from pipeline.model.request import RunRequest
@@ -252,3 +252,14 @@ def test_a_person_reads_the_worst_first() -> None:
     assert shown.index(next(x for x in shown if "create_p50" in x)) < shown.index(
         next(x for x in shown if "/files" in x)
     )
+
+
+def test_shares_of_events_are_left_out_because_runs_judge_them_otherwise() -> None:
+    errors = Metric("errors_share", "1", Better.LOWER, margin=0.02, scale=Scale.DIFFERENCE)
+    run = results((errors, [0.01] * 20, [0.02] * 20), (COUNT, [7.0] * 20, [7.0] * 20), specs=EQUAL)
+    samples = {
+        arm: (replace(share, denominators=(100.0,) * 20), count)
+        for arm, (share, count) in run.samples.items()
+    }
+    found = calibrate.calibration([replace(run, samples=samples)], 8)
+    assert list(found.metrics) == ["object-crud/files"]

@@ -27,16 +27,25 @@ class Server:
         self.asked: list[str] = []
         self.looks = 0
         self.vanish_after = 10**9
+        self.answers = 10**9
+        """Number of lists that are answered."""
 
     def answer(self, one: Request, _: bytes) -> None:
         path = one.path.partition("?")[0]
         kind = next(kind for kind in self.names if f"/{kind}" in path)
         self.asked.append(f"{one.command} {path.rpartition('/')[2]}")
         if one.command == "DELETE":
-            self.names[kind].remove(path.rpartition("/")[2])
+            name = path.rpartition("/")[2]
+            if name not in self.names[kind]:
+                one.say("{}", 404)
+                return
+            self.names[kind].remove(name)
             one.say("{}")
             return
         self.looks += 1
+        if self.looks > self.answers:
+            one.say("{}", 500)
+            return
         if self.looks > self.vanish_after:
             self.names["projects"] = []
         one.say(json.dumps({"items": [{"metadata": {"name": n}} for n in self.names[kind]]}))
@@ -70,6 +79,16 @@ def test_projects_that_are_never_gone_are_counted_after_a_bounded_time(tmp_path:
     assert left == {Arm.CANDIDATE: 2}
 
 
+def test_a_server_that_stops_answering_has_what_it_had_last(tmp_path: Path) -> None:
+    server = Server(*(f"perf-1-project-{number}" for number in range(3)))
+    server.answers = 1
+    with server.up(tmp_path) as targets:
+        _, left = created_objects.wait_until_gone(targets, "perf-1", 0.5)
+
+    assert server.looks > 1
+    assert left == {Arm.CANDIDATE: 3}
+
+
 def test_a_dead_server_ends_the_wait(tmp_path: Path) -> None:
     def check() -> None:
         raise LoadError("the server died")
@@ -92,6 +111,23 @@ def test_only_what_the_load_made_is_deleted(tmp_path: Path) -> None:
         "namespaces": ["default"],
         "organizations": ["milo-perf"],
     }
+
+
+def test_an_object_that_is_gone_already_keeps_no_other(tmp_path: Path) -> None:
+    class Racing(Server):
+        """Its controllers delete the first Project after each list."""
+
+        def answer(self, one: Request, body: bytes) -> None:
+            super().answer(one, body)
+            if one.command == "GET" and one.path.endswith("/projects"):
+                self.names["projects"].pop(0)
+
+    server = Racing("perf-1-project-0", "perf-1-project-1")
+    server.names["organizations"] = ["perf-1"]
+    with server.up(tmp_path) as targets:
+        created_objects.delete_objects(targets, "perf-1")
+
+    assert not any(server.names.values())
 
 
 def test_a_server_that_is_gone_keeps_nobody_from_ending(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Finding, Verdict
-from pipeline.model.results import Cutoff, ResultSet, Sample
+from pipeline.model.results import Cutoff, Failure, ResultSet, Sample
 from pipeline.model.subject import Arm
 from pipeline.render.numbers import interval
 from pipeline.render.text import interval_line, text
@@ -164,7 +164,31 @@ def test_equal_builds_that_are_cut_off_at_random_seldom_turn_red() -> None:
             candidate=[n for n in range(3) if slow[3 + n]],
         )
         reds += policy.report(marked).verdict is Verdict.REGRESSED
-    assert reds <= 2  # only where all of one arm and none of the other was cut off
+    assert reds == 1  # only where all of one arm and none of the other was cut off
+
+
+def test_the_rule_for_builds_that_die_is_red_as_often_as_the_docs_say() -> None:
+    """Enumerate all runs of three valid pairs in which equal builds fail at random."""
+    run = results((GONE, QUICK[:3], QUICK[:3]))
+
+    def red(fails: float) -> float:
+        one = fails * (1 - fails)
+        chances = {None: (1 - fails) ** 2, Arm.BASELINE: one, Arm.CANDIDATE: one}
+        share = 0.0
+        for dead in itertools.product(chances, repeat=3):
+            trials = [
+                dataclasses.replace(
+                    trial, failures=(Failure("died"),) if trial.arm is dead[trial.pair] else ()
+                )
+                for trial in run.trials
+            ]
+            found = policy.failed_trials(dataclasses.replace(run, trials=tuple(trials)))
+            if any(finding.verdict is Verdict.REGRESSED for finding in found):
+                share += math.prod(chances[arm] / sum(chances.values()) for arm in dead)
+        return share
+
+    assert red(0.5) == pytest.approx(0.15, abs=0.005)
+    assert red(0.1) == pytest.approx(0.02, abs=0.005)
 
 
 def test_lower_bounds_are_kept_and_shown() -> None:

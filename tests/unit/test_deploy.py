@@ -432,6 +432,11 @@ duration_s = 5
 """
 
 
+def up(loads: int) -> object:
+    """Return what `load` asks of a deployment that is up."""
+    return SimpleNamespace(loads=loads, arms=ARTIFACTS)
+
+
 @pytest.fixture
 def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeploymentFolder:
     """Return a deployment whose launch, drivers and probes are fakes."""
@@ -470,7 +475,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeploymentFolde
     monkeypatch.setattr(run, "open_run", open_run)
     monkeypatch.setattr(run, "harness_of", harness_of)
     monkeypatch.setattr(loads, "DeployedEnvironment", Standing)
-    monkeypatch.setattr(DeploymentFolder, "require_up", lambda _: None)
+    monkeypatch.setattr(DeploymentFolder, "require_up", lambda _: up(loads=1))
     monkeypatch.setattr(preflight, "require_programs", lambda _: None)
     monkeypatch.setattr(toolchain, "programs_of", lambda _: {})
     return folder
@@ -506,7 +511,7 @@ def test_pairs_that_count_are_measured_until_there_are_as_many_as_asked_for(
 
     assert len(values_of(measured)["crud/create_p50"]) == 4
     assert report.results.valid_pairs == (0, 1, 2)
-    with pytest.raises(ConfigError, match="3 of its 5 pairs, so 3 more are too many"):
+    with pytest.raises(ConfigError, match="3 of its 5 pairs, no room for 3 more"):
         loads.load(measured.path, pairs=3)
 
 
@@ -524,3 +529,12 @@ def test_a_deployment_with_too_few_pairs_says_how_the_next_is_measured_while_it_
     enough = loads.load(measured.path, pairs=1)
     with measured.hold_lock("keeper.lock", ConfigError("another keeper")):
         assert "load" not in reports.next_step(enough, measured.path)
+
+
+def test_the_pair_after_the_last_planned_one_is_refused(
+    measured: DeploymentFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads.load(measured.path, pairs=5)
+    monkeypatch.setattr(DeploymentFolder, "require_up", lambda _: up(loads=0))
+    with pytest.raises(ConfigError, match="5 of its 5 pairs, no room for 1 more"):
+        loads.load(measured.path)

@@ -1,11 +1,13 @@
 """A load from pods: all begin together, and whatever becomes of one is told by its name."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import kubernetes_validate
@@ -214,6 +216,25 @@ def test_a_target_that_dies_ends_the_load(crew: Crew) -> None:
     crew.pods.create_namespace()
     with pytest.raises(LoadError, match="server of the candidate exited"):
         crew.pods.run(WORK, crew.out, dead)
+
+
+def test_a_target_that_dies_during_the_setup_ends_the_load_at_once(crew: Crew) -> None:
+    unanswered = Event()
+    crew.agents["load-0-0-abcde"].setup_waits = unanswered
+    crew.pods.create_namespace()
+
+    def dead() -> None:
+        if "POST setup" in crew.agents["load-0-0-abcde"].asked:
+            raise LoadError("server of the candidate exited with 1 while it was measured")
+
+    try:
+        with pytest.raises(LoadError, match="server of the candidate exited"):
+            crew.pods.run(WORK, crew.out, dead)
+        assert not unanswered.is_set()
+        began = time.monotonic()
+    finally:
+        unanswered.set()
+    assert time.monotonic() - began < 1
 
 
 def test_pods_that_cannot_start_are_told_with_the_reason(crew: Crew) -> None:

@@ -37,6 +37,17 @@ def test_independent_values_are_worth_their_number() -> None:
     assert np.mean([block_length(random.normal(size=400)) for _ in range(50)]) < 3
 
 
+def test_lags_are_taken_in_the_pairs_of_geyer() -> None:
+    """Lags 0 and 1, then 2 and 3: the second sum is negative here, and the first counts."""
+    above = [True, True, True, False, False, False] * 40
+    signs = np.array(above) * 2.0 - 1
+    one = float(signs[1:] @ signs[:-1]) / len(signs)
+    two = float(signs[2:] @ signs[:-2] + signs[3:] @ signs[:-3])
+    assert two < 0 < one
+    found = effective_sample_size(signs, 0.5)
+    assert found == pytest.approx(len(signs) / (1 + 2 * one), rel=0.01)
+
+
 def test_dependent_values_are_worth_fewer() -> None:
     random = np.random.default_rng(2)
     found = np.mean(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.drivers.k6.command import (
+    CA,
     LOG,
     argv,
     describe_exit,
@@ -16,8 +17,6 @@ from pipeline.model.ports import Program, Target
 from pipeline.model.subject import Arm
 from pipeline.system import paths, processes
 from pipeline.system.errors import LoadError
-
-_CA = "ca.pem"
 
 
 def run_script(
@@ -37,7 +36,7 @@ def run_script(
         CommandError: k6 failed, and not only some of what it sent.
         LoadError: What `check` raises.
     """
-    (out / _CA).write_text(target.ca_file.read_text(encoding="utf-8"), encoding="utf-8")
+    (out / CA).write_text(target.ca_file.read_text(encoding="utf-8"), encoding="utf-8")
     try:
         processes.run(
             argv(program, settings, paths.project_path(SCRIPTS)),

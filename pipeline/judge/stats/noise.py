@@ -18,7 +18,7 @@ CLIP = 3.0
 
 _MAX_RHO = 0.99
 _RHO_CRITICAL = 1.645  # one-sided 5 %: an autocorrelation above this / sqrt(n) is not chance
-_MAD_TO_SD = 1.4826  # standard deviation per median absolute deviation of normal noise
+MAD_TO_SD = 1.4826  # standard deviation per median absolute deviation of normal noise
 _ROUNDING = 1e-12  # relative: a spread below it is the rounding of doubles
 
 
@@ -130,7 +130,7 @@ def step_sizes(values: Floats, steps: Sequence[int], spread: Floats) -> list[Est
 def _deviation(residuals: Floats, size: float) -> float:
     """Return the robust standard deviation; 0 if all variation is the rounding of doubles."""
     least = _ROUNDING * max(size, float(np.finfo(np.float64).tiny))
-    robust = _MAD_TO_SD * float(np.median(np.abs(residuals - np.median(residuals))))
+    robust = MAD_TO_SD * float(np.median(np.abs(residuals - np.median(residuals))))
     if robust > least:
         return robust
     plain = float(residuals.std())

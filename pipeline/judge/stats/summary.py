@@ -151,13 +151,13 @@ def effective_sample_size(values: "Values", quantile: float) -> float:
     n, variance = len(above), float(above @ above)
     if variance == 0:
         return float(n)
-    total = 1.0
-    for lag in range(1, n - 1, 2):
-        pair = float(above[lag:] @ above[:-lag] + above[lag + 1 :] @ above[: -lag - 1]) / variance
+    total = -1.0  # lag 0 is counted once, the others for both directions
+    for lag in range(0, n - 1, 2):
+        pair = float(above[lag:] @ above[: n - lag] + above[lag + 1 :] @ above[: n - lag - 1])
         if pair <= 0:
             break
-        total += 2 * pair
-    return min(float(n), n / total)
+        total += 2 * pair / variance
+    return min(float(n), n / max(total, 1.0))
 
 
 def quantile_standard_errors(values: "Values", quantiles: Sequence[float]) -> list[float]:

@@ -34,7 +34,6 @@ from pipeline.runs.history.spreads_file import named_spreads
 from pipeline.runs.plan import derive_seed, draw_seed
 from pipeline.runs.request import ResolvedRun, spec_of
 from pipeline.runs.run import ENVIRONMENT
-from pipeline.runs.suite_file import SUITE
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
 from pipeline.system import paths, terminal
@@ -72,7 +71,8 @@ def run(request: BisectRequest, out: Path) -> Bisection:
         suite_file.keep(resolved.suite, out)
     single_run.keep_environment(request.run, out)
     trust.note(_origin(folder, request), out)
-    return _begin(CommitSearch(_with_copies(request, out), resolved, folder, start_s), commits)
+    kept = replace(request, run=single_run.with_copies(request.run, out))
+    return _begin(CommitSearch(kept, resolved, folder, start_s), commits)
 
 
 def resume(
@@ -91,7 +91,7 @@ def resume(
     request = codec.BISECT_REQUEST.read(folder.request)
     bisection = codec.BISECT.read(path) if path.is_file() else None
     trust.require(_origin(folder, request), out, is_trusted=is_trusted)
-    kept = _with_copies(request, out)
+    kept = replace(request, run=single_run.with_copies(request.run, out))
     if budget_s is not None:
         kept = replace(kept, budget_s=budget_s)
     if bisection is not None:
@@ -287,16 +287,6 @@ class NoChangeError(PipelineError):
 def _short(ids: str) -> str:
     """Return a digest of commit ids, for a message."""
     return hashlib.sha256(ids.encode()).hexdigest()[:12]
-
-
-def _with_copies(request: BisectRequest, out: Path) -> BisectRequest:
-    """Return a request whose files are the copies in the folder."""
-    run, environment = request.run, request.run.environment
-    if run.suite.endswith(".toml"):
-        run = replace(run, suite=str(out / SUITE))
-    if environment.endswith(".toml"):
-        run = replace(run, environment=str(out / ENVIRONMENT))
-    return replace(request, run=run)
 
 
 def _origin(folder: RunFolder, request: BisectRequest) -> RunOrigin:

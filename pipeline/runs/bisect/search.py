@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.drivers.registry import driver_of
 from pipeline.judge import bisect as judge
 from pipeline.judge import policy, scale
 from pipeline.judge.bisect import BisectDecision, BisectState, SearchCosts
@@ -27,9 +26,9 @@ from pipeline.model.ports import Artifact
 from pipeline.model.request import BisectRequest
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Arm
-from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.render.numbers import count
 from pipeline.runs import measure
+from pipeline.runs import run as single_run
 from pipeline.runs.bisect import request as bisect_request
 from pipeline.runs.bisect.request import SearchedMetric
 from pipeline.runs.folder import RunFolder
@@ -40,9 +39,7 @@ from pipeline.system import processes, progress, terminal
 from pipeline.system.errors import LaunchError, LoadError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import BISECT, RESULTS
-from pipeline.system.processes import CommandError
 from pipeline.system.progress import Progress
-from pipeline.system.redact import command_line
 from pipeline.system.sanitize import truncate
 from pipeline.toolchain import ahead
 from pipeline.toolchain import commits as git_commits
@@ -50,7 +47,6 @@ from pipeline.toolchain import commits as git_commits
 AHEAD = "ahead.log"
 """Output of builds beside a measurement."""
 
-_MAX_REASON = 600  # characters of the reason why a commit is skipped
 _FAILED_PAIRS = 2  # pairs without a number after which a commit is skipped
 
 
@@ -112,13 +108,8 @@ class CommitSearch:
             progress.show_progress() as shown,
             plan.suite.environment.open(programs) as environment,
         ):
-            harness = measure.Harness(
-                environment=environment,
-                drivers={w.name: driver_of(w.driver, programs) for w in plan.suite.workloads},
-                probes=default_probes(),
-                opt_in_probes=opt_in_probes(),
-                artifacts={Arm.BASELINE: self._artifact(latest.commits[0])},
-            )
+            baseline = {Arm.BASELINE: self._artifact(latest.commits[0])}
+            harness = single_run.harness_of(plan, environment, baseline, programs)
             pairs = _PairMeasurement(searched, plan, harness, self.folder.path, shown)
             while (decision := self._decide(latest, plan)).state in _GOES_ON:
                 if decision.state is BisectState.FOUND:
@@ -382,20 +373,10 @@ def _skipped(
     return replace(
         evidence,
         outcome=outcome,
-        reason=_reason(error),
+        reason=processes.failure_line(error),
         exit_code=int(error.exit_code),
         folder="" if outcome is CommitOutcome.NOT_BUILT else evidence.folder,
     )
-
-
-def _reason(error: PipelineError) -> str:
-    """Return why a commit has no numbers, in one line; of a command, the last that it wrote."""
-    cause = error if isinstance(error, CommandError) else error.__cause__
-    text = str(error)
-    if isinstance(cause, CommandError) and cause.status is not None:
-        lines = [line.strip() for line in cause.tail.splitlines() if line.strip()]
-        text = ": ".join((f"{command_line(cause.argv[:1])} {cause.status}", *lines[-1:]))
-    return truncate(text, _MAX_REASON)
 
 
 def _why_missing(results: ResultSet, searched: SearchedMetric) -> str:
@@ -405,7 +386,7 @@ def _why_missing(results: ResultSet, searched: SearchedMetric) -> str:
     name = searched.metric.name
     warnings = [text for trial in trials for text in trial.warnings if f" {name}: " in f" {text}"]
     first = next(iter((*failures, *warnings)), f"nothing was reported of {name}")
-    return truncate(first, _MAX_REASON)
+    return truncate(first, processes.MAX_FAILURE_LINE)
 
 
 def _same_build(bisection: Bisection, index: int) -> int | None:

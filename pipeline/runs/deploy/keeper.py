@@ -52,7 +52,6 @@ def keep(out: Path) -> None:
     """
     folder = DeploymentFolder(out)
     with folder.hold_lock("keeper.lock", ConfigError(f"{out} has a keeper already")):
-        deployment = folder.read()
         reason = "it was stopped"
         try:
             reason = _keep(folder)

@@ -42,12 +42,13 @@ def load(out: Path, pairs: int | None = None, driver: str = "") -> Report:
         PipelineError: The load could not be applied; what was measured is kept.
     """
     folder = DeploymentFolder(out)
-    folder.require_up()
+    deployment = folder.require_up()
     busy = ConfigError(f"another load measures {out}", hint="wait until it has ended")
     with folder.hold_lock("load.lock", busy):
         run_folder, results, plan, _ = run.open_run(out)
         left_out = _other_workloads(plan, driver)
-        _require_room(results, pairs, out)
+        adds_one = not (deployment.loads and deployment.arms)
+        _require_room(results, int(adds_one) if pairs is None else pairs, out)
         preflight.require_programs(plan.suite.only(driver))
         artifacts = {arm: run_folder.rebuild(arm, one) for arm, one in results.subjects.items()}
         programs = toolchain.programs_of(plan.suite.only(driver).needs)
@@ -80,11 +81,11 @@ def _other_workloads(plan: Plan, driver: str) -> tuple[str, ...]:
     return tuple(one.name for one in plan.suite.workloads if one not in ours)
 
 
-def _require_room(results: ResultSet, pairs: int | None, out: Path) -> None:
+def _require_room(results: ResultSet, pairs: int, out: Path) -> None:
     counted = counted_pairs(results)
-    if counted + (pairs or 0) > results.pairs_asked:
+    if counted + pairs > results.pairs_asked:
         raise ConfigError(
-            f"{out} has {counted} of its {results.pairs_asked} pairs, so {pairs} more are too many",
+            f"{out} has {counted} of its {results.pairs_asked} pairs, no room for {pairs} more",
             hint=f"judge it: milo-perf compare {out}; if that is inconclusive:"
             f" milo-perf run --resume {out} --pairs {pairs}",
         )

@@ -7,32 +7,26 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pipeline import toolchain
-from pipeline.drivers.registry import driver_of
-from pipeline.environments import registry
 from pipeline.judge import causes, policy
 from pipeline.judge.flames import flame_graphs
 from pipeline.model.explanation import Explanation, WorkloadExplanation
 from pipeline.model.report import Change, Finding, Report, Verdict
 from pipeline.model.request import ExplainRequest
 from pipeline.model.results import ResultSet
-from pipeline.model.subject import Arm
 from pipeline.probes.profiles import ProfilesProbe
-from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.render.answer_line import change_in_margins
-from pipeline.runs import measure, preflight, trust
+from pipeline.runs import measure, preflight
+from pipeline.runs import run as single_run
 from pipeline.runs.explain.evidence import read_evidence
 from pipeline.runs.explain.explanation_file import EXPLANATION, FOLDER, run_digest
 from pipeline.runs.explain.recorder import RecordingDriver
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.plan import Plan, derive_seed
-from pipeline.runs.request import in_environment, spec_of
-from pipeline.runs.run import origin
 from pipeline.runs.suite_file import MetricSettings, Suite
 from pipeline.storage import codec
-from pipeline.system import paths, progress, terminal
+from pipeline.system import progress, terminal
 from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
-from pipeline.system.paths import RESULTS
 
 DEFAULT_PAIRS = 4
 """Number of extra pairs, unless the user gives another."""
@@ -76,22 +70,16 @@ def explain(
         PipelineError: Any error of `run`.
     """
     folder = RunFolder(out, "explain")
-    results = codec.RESULTS.read(paths.result_file(out, RESULTS))
-    stored = codec.REQUEST.read(folder.request)
-    environment = registry.from_values(stored.environment, f"{folder.request}")
-    loaded = in_environment(folder.suite(), environment)
-    trust.require(origin(RunFolder(out, "run"), results, loaded.suite), out, is_trusted=is_trusted)
-    folder.require_same("the suite or one of its scripts", results.suite_digest, loaded.digest)
-    product = spec_of(results.subjects[Arm.CANDIDATE].spec).product
-    suite = loaded.suite.of(product)
+    _, results, measured, specs = single_run.open_run(out, is_trusted=is_trusted)
+    suite = measured.suite
     request = new_request(out, suite, results, (metric, pairs), is_resumed=is_resumed)
-    explained = [_explained(suite, policy.report(results), key) for key in request.metrics]
+    report = policy.report(results)
+    explained = [_explained(suite, report, key) for key in request.metrics]
     names = {one.workload for one in explained}
     others = [one.name for one in suite.workloads if one.name not in names]
-    plan = Plan(suite, request.pairs, results.interleave, request.seed, product=product)
+    plan = replace(measured, pairs=request.pairs, seed=request.seed, looks=(), budget_s=None)
     plan = plan.without(others)
-    specs = [spec_of(subject.spec) for subject in results.subjects.values()]
-    preflight.require(plan, specs, out)
+    preflight.require(plan, list(specs.values()), out)
     extra = _measured(folder, plan, results, request)
     return conclude(out, results, extra, explained)
 
@@ -227,14 +215,7 @@ def _first_key(by_workload: dict[str, list[Finding]]) -> str:
 
 def _explained(suite: Suite, report: Report, key: str) -> _ExplainedMetric:
     settings = next(one for name, one in suite.keyed_metrics() if name == key)
-    finding = next(
-        (
-            one
-            for one in report.findings
-            if f"{one.comparison.workload}/{one.comparison.metric.name}" == key
-        ),
-        None,
-    )
+    finding = next((one for one in report.findings if one.comparison.key == key), None)
     comparison = (finding.kept or finding.comparison) if finding else None
     change = comparison.change if comparison else None
     return _ExplainedMetric(
@@ -279,15 +260,11 @@ def _measured(
         plan.suite.environment.open(programs) as environment,
         progress.show_progress() as shown,
     ):
-        harness = measure.Harness(
-            environment=environment,
-            drivers={
-                one.name: RecordingDriver(driver_of(one.driver, programs))
-                for one in plan.suite.workloads
-            },
-            probes=(*default_probes(), ProfilesProbe()),
-            opt_in_probes=opt_in_probes(),
-            artifacts=artifacts,
+        harness = single_run.harness_of(plan, environment, artifacts, programs)
+        harness = replace(
+            harness,
+            drivers={name: RecordingDriver(one) for name, one in harness.drivers.items()},
+            probes=(*harness.probes, ProfilesProbe()),
         )
         before = latest
         for latest in measure.run_pairs(

@@ -38,25 +38,19 @@ from pipeline.runs.plan import Plan, derive_seed, draw_seed
 from pipeline.runs.releases import request as releases_request
 from pipeline.runs.request import spec_of
 from pipeline.runs.run import ENVIRONMENT
-from pipeline.runs.suite_file import SUITE, LoadedSuite
+from pipeline.runs.suite_file import LoadedSuite
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
-from pipeline.system import paths, terminal
+from pipeline.system import paths, processes, terminal
 from pipeline.system.errors import ConfigError, Exit, LaunchError, LoadError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import RELEASES, RESULTS
-from pipeline.system.processes import CommandError
 from pipeline.system.progress import format_duration
-from pipeline.system.sanitize import truncate
 
 _Result: TypeAlias = tuple[ReleaseStep, tuple[ReleaseMetric, ...]]
 """The step of a release, and the metrics that it measured."""
 
 PAGE, TABLE, NUMBERS = "releases.html", "releases.md", "releases.csv"
-
-_FOLDER = re.compile(r"(?<![\w.:/])~?/(?:[\w.@+~-]+/)+")  # an absolute one, before a name
-
-_MAX_REASON = 600  # characters of the reason why a release has no numbers
 
 
 def run(request: ReleasesRequest, out: Path) -> ReleaseSeries:
@@ -73,7 +67,7 @@ def run(request: ReleasesRequest, out: Path) -> ReleaseSeries:
     single_run.keep_environment(request.run, out)
     codec.RELEASES.write(out / RELEASES, series)
     trust.note(_origin(folder, request, series, loaded), out)
-    kept = _with_copies(request, out)
+    kept = replace(request, run=single_run.with_copies(request.run, out))
     return _Measurement(kept, plan, folder, start_s).continue_series(series)
 
 
@@ -104,7 +98,7 @@ def resume(
         return series
     folder.require_same("the suite or one of its scripts", series.suite_digest, loaded.digest)
     releases_request.require_same_commits(request)
-    kept = _with_copies(request, out)
+    kept = replace(request, run=single_run.with_copies(request.run, out))
     if budget_s is not None:
         kept = replace(kept, budget_s=budget_s)
     loaded, plan = releases_request.check(kept, out)
@@ -318,20 +312,7 @@ def _same_commit(series: ReleaseSeries, release: Release) -> str:
 
 
 def _failure(step: ReleaseStep, error: PipelineError) -> ReleaseStep:
-    return replace(step, reason=_reason(error), exit_code=int(error.exit_code))
-
-
-def _reason(error: PipelineError) -> str:
-    """Return why a release has no numbers, for a page that others read: without our folders.
-
-    Of a command it is the last line that it wrote.
-    """
-    cause = error if isinstance(error, CommandError) else error.__cause__
-    text = str(error)
-    if isinstance(cause, CommandError) and cause.status is not None:
-        lines = [line.strip() for line in cause.hint.splitlines() if line.strip()]
-        text = ": ".join((f"{cause.argv[0]} {cause.status}", *lines[-1:]))
-    return truncate(_FOLDER.sub("", text), _MAX_REASON)
+    return replace(step, reason=processes.failure_line(error), exit_code=int(error.exit_code))
 
 
 def step_change(finding: Finding) -> StepChange:
@@ -353,16 +334,6 @@ def step_change(finding: Finding) -> StepChange:
 def _safe(name: str) -> str:
     """Return the name of a release as a part of a folder's name."""
     return re.sub(r"[^0-9A-Za-z._+-]", "_", name)
-
-
-def _with_copies(request: ReleasesRequest, out: Path) -> ReleasesRequest:
-    """Return a request whose files are the copies in the folder."""
-    run, environment = request.run, request.run.environment
-    if run.suite.endswith(".toml"):
-        run = replace(run, suite=str(out / SUITE))
-    if environment.endswith(".toml"):
-        run = replace(run, environment=str(out / ENVIRONMENT))
-    return replace(request, run=run)
 
 
 def _origin(
