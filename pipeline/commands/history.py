@@ -11,6 +11,7 @@ from pipeline.system import output, terminal
 from pipeline.system.errors import Exit
 
 if TYPE_CHECKING:
+    from pipeline.judge.history import HistoryRule
     from pipeline.runs.history.run import HistoryRequest
 
 _EPILOG = (
@@ -63,7 +64,7 @@ def add(commands: "options.Commands") -> None:
     parser.add_argument(
         "--fresh",
         dest="fresh_hours",
-        type=float,
+        type=options.positive_number,
         metavar="HOURS",
         help="exit with 7 if the newest record is older",
     )
@@ -79,10 +80,11 @@ def add(commands: "options.Commands") -> None:
     parser.add_argument("--better", choices=("lower", "higher"), default="lower")
     parser.add_argument(
         "--least",
+        dest="rule",
         type=size,
         metavar="SIZE",
-        help="smallest change that matters: 2.5%% (default) or 0.025; an amount with --scale"
-        " difference (default: every change)",
+        help="smallest change that matters: 2.5%% (default) or 0.025; of amounts, one without %%"
+        " (default: every change)",
     )
     options.add_json(parser, "the change points")
     parser.add_argument(
@@ -101,36 +103,42 @@ def _history(args: argparse.Namespace) -> Exit:
     from pipeline.render.history import history_text
     from pipeline.runs.history import history_json, run
 
-    series = run.read_history(_request(args))
+    request = _request(args)
+    series = run.read_history(request)
     output.print_stdout(
         history_json.history_json(series)
         if args.json
         else history_text(series, **terminal.width_and_color())
     )
     exit_code = run.exit_code(series, alarm=args.alarm)
-    if args.html is not None and not run.write_page(series, args.html, args.least):
+    if args.html is not None and not run.write_page(series, args.html, request.rule):
         return exit_code or Exit.STORAGE
     return exit_code
 
 
-def size(text: str) -> float:
-    """Return the number of `2%` or `0.02`; argparse shows the error."""
+def size(text: str) -> "HistoryRule":
+    """Return the rule of `2%` or `0.02`; argparse shows the error."""
+    from pipeline.judge.history import HistoryRule
+
+    is_percent = text.endswith("%")
     try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        value = float(text.removesuffix("%")) / (100 if is_percent else 1)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"`{text}` is no size; write 2% or 0.02")
-    return value
+    return HistoryRule(value, is_percent=is_percent)
 
 
 def _request(args: argparse.Namespace) -> "HistoryRequest":
     """Return what the arguments ask for."""
+    from pipeline.judge.history import HistoryRule
     from pipeline.model.metric import Better, Scale
     from pipeline.model.subject import Product
     from pipeline.runs.history.run import HistoryRequest
     from pipeline.runs.history.source import Meaning
 
+    args.rule = args.rule or HistoryRule()
     args.product = Product(args.product)
     args.meaning = Meaning(Scale(args.scale), Better(args.better))
     return HistoryRequest(

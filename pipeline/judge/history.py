@@ -50,6 +50,9 @@ ACKNOWLEDGE_REACH = MIN_SEGMENT
 points can still move a step a little."""
 
 
+_MONDAY = 3  # 1970-01-01 was a Thursday, and Monday is 0
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryRule:
     """Parameters that a user may set.
@@ -57,14 +60,16 @@ class HistoryRule:
     Attributes:
         least: Smallest step that matters, as a ratio or an amount; None for the default.
         seed: Random seed of the draws; only a measurement of the method needs to change it.
+        is_percent: True if `least` is for ratios only, and amounts keep the default.
     """
 
     least: float | None = None
     seed: int = 0
+    is_percent: bool = False
 
     def min_change(self, scale: Scale) -> float:
         """Return the smallest step that matters, as a ratio or as an amount."""
-        if self.least is not None:
+        if self.least is not None and not (self.is_percent and scale is Scale.DIFFERENCE):
             return self.least
         return MIN_CHANGE if scale is Scale.RATIO else 0.0
 
@@ -147,7 +152,8 @@ def acknowledge(
             steps[number] = replace(steps[number], acknowledged=one.reason)
         else:
             place = f"commit {one.commit}" if one.commit else f"index {one.index}"
-            notes.append(f"acknowledged at {place}, but there is no step (any more)")
+            lacks = "but there is no step (any more)" if points else "which no point of it has"
+            notes.append(f"acknowledged at {place}, {lacks}")
     return replace(analyzed, steps=tuple(steps), notes=tuple(notes))
 
 
@@ -159,13 +165,14 @@ def _remove_rhythm(
 
     from pipeline.judge.stats.trend import DAYS, weekly_rhythm
 
-    is_dated = bool(series.weekdays)
-    days = np.asarray(series.weekdays if is_dated else range(len(values)), dtype=np.int64) % DAYS
+    is_dated = bool(series.days)
+    days = np.asarray(series.days if is_dated else range(len(values)), dtype=np.int64)
+    days += _MONDAY if is_dated else 0
     rhythm = weekly_rhythm(values, days)
     if rhythm is None or float(np.ptp(rhythm)) < least:
         return values, None
     changes = tuple(_as_change(series.scale, float(one)) for one in rhythm)
-    return values - rhythm[days], WeeklyPattern(changes, is_dated)
+    return values - rhythm[days % DAYS], WeeklyPattern(changes, is_dated)
 
 
 def _steps_that_matter(

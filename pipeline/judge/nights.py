@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.judge.constants import CONFIDENCE, FAMILY_ALPHA
 from pipeline.judge.history import MIN_CHANGE, MIN_POINTS
-from pipeline.judge.stats.noise import MAD_TO_SD, Floats
+from pipeline.judge.stats.noise import Floats, robust_deviation
 from pipeline.judge.stats.student import quantile
 from pipeline.model.metric import Better, Scale
 from pipeline.model.nights import Night, NightValue
@@ -188,12 +188,12 @@ def _spreads(differences: Floats, sizes: Floats) -> Floats:
         differences: Differences of consecutive nights, shape (metrics, n).
         sizes: Largest absolute value of each metric, shape (metrics,).
     """
-    least = _ROUNDING * sizes
-    middle = np.median(differences, axis=1, keepdims=True)
-    robust = MAD_TO_SD * np.median(np.abs(differences - middle), axis=1)
-    plain = differences.std(axis=1)
-    plain = np.where(plain > least, plain, 0.0)
-    return np.where(robust > least, robust, plain)
+    return np.array(
+        [
+            robust_deviation(row, least)
+            for row, least in zip(differences, _ROUNDING * sizes, strict=True)
+        ]
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -1,5 +1,6 @@
 """The history of a metric over many runs, and the change points in it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ class HistorySeries:
         scale: How levels are compared.
         left_out: Number of older points that are not analysed.
         notes: Remarks for the reader, each a sentence.
-        weekdays: Day of the week of each point, from 0 for Monday, shape (n,); empty without dates.
+        days: Days since 1970-01-01 (UTC) of each point, ascending, shape (n,); empty without dates.
     """
 
     name: str
@@ -24,13 +25,33 @@ class HistorySeries:
     better: Better = Better.LOWER
     left_out: int = 0
     notes: tuple[str, ...] = ()
-    weekdays: Sequence[int] = ()
+    days: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        if self.weekdays and len(self.weekdays) != len(self.values):
-            raise ValueError(f"{self.name}: a day of the week for each point, or for none")
+        if self.days and len(self.days) != len(self.values):
+            raise ValueError(f"{self.name}: a day for each point, or for none")
         if self.scale is Scale.RATIO and len(self.values) and not min(self.values) > 0:
             raise ValueError(f"{self.name}: a ratio needs values above 0")
+
+
+_HEX = re.compile(r"(?:sha256:)?([0-9a-f]{7,64})", re.IGNORECASE)  # a commit, or a binary's digest
+_MIN_COMMIT_ID = 20  # digits
+
+
+def is_commit_id(text: str) -> bool:
+    """Return True if a text is a commit id, or a digest, that may be abbreviated."""
+    found = _HEX.fullmatch(text)
+    return found is not None and len(found[1]) >= _MIN_COMMIT_ID
+
+
+def is_same_commit(one: str, other: str) -> bool:
+    """Return True if two texts name the same commit; one of them may be abbreviated."""
+    short, long = sorted((one.lower(), other.lower()), key=len)
+    if short == long:
+        return True
+    if not (_HEX.fullmatch(short) and _HEX.fullmatch(long) and long.startswith(short)):
+        return False
+    return is_commit_id(long) or not short.isdecimal()  # digits alone may be a count or a date
 
 
 @dataclass(frozen=True, slots=True)

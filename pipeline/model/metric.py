@@ -91,11 +91,11 @@ class Metric:
 
 
 def percent_question(ratio: float) -> str:
-    """Return the question whether a ratio was meant as a percentage; empty up to 1.
+    """Return the question whether a ratio was meant as a percentage; empty below 1.
 
     A user who writes 5 for 5 % would see every regression below 500 % pass.
     """
-    if not ratio > 1:
+    if not ratio >= 1:
         return ""
     return (
         f"`{ratio:g}` is {100 * ratio:g} %; did you mean {ratio:g} %? Write `{ratio:g}%` or"

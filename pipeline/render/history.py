@@ -12,7 +12,13 @@ from pipeline.judge.history import (
     MIN_SEGMENT,
     STEP_ALPHA,
 )
-from pipeline.model.history import DRIFT_POINTS, ChangePoint, HistorySeries, JudgedSeries
+from pipeline.model.history import (
+    DRIFT_POINTS,
+    ChangePoint,
+    HistorySeries,
+    JudgedSeries,
+    is_commit_id,
+)
 from pipeline.model.metric import Scale
 from pipeline.render.console import console_text, string_console
 from pipeline.render.numbers import count, percent, share
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _MARKS = {(True, False): "▲", (False, False): "△", (True, True): "▼", (False, True): "▽"}
-_COMMIT_LENGTH = 12
+_COMMIT_LENGTH = 12  # digits
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _PLACES = ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th")
 _MIN_DAY = 0.25  # share of the largest change of a day from which on a day is named
@@ -101,7 +107,13 @@ def step_size(line: HistorySeries, step: ChangePoint) -> str:
 def step_commits(step: ChangePoint) -> str:
     """Return the range of commits that caused a step, the first excluded; empty if unknown."""
     latest = step.until.commit or step.after.commit
-    return f"{step.before.commit[:_COMMIT_LENGTH]}..{latest[:_COMMIT_LENGTH]}" if latest else ""
+    return f"{_short(step.before.commit)}..{_short(latest)}" if latest else ""
+
+
+def _short(commit: str) -> str:
+    """Return the first digits of a commit id, and any other text as it is."""
+    begin = commit.find(":") + 1  # after `sha256:`
+    return commit[: begin + _COMMIT_LENGTH] if is_commit_id(commit) else commit
 
 
 def step_direction(step: ChangePoint) -> str:

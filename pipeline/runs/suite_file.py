@@ -126,6 +126,8 @@ class MetricSettings(Settings):
             ratio = value.get(key)
             if not isinstance(ratio, int | float) or not (doubt := percent_question(ratio)):
                 continue
+            if repr(ratio) == "1.0":
+                continue  # with its decimal it is meant as 100 %
             if ratio < _SURELY_PERCENT:
                 log.warning("%s: %s %s, in quotes", metric.name, key, doubt)
                 continue

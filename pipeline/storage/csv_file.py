@@ -1,7 +1,7 @@
 """Read untrusted CSV files in blocks: errors have their line, and memory is limited.
 
 The caller declares which columns are numbers.  Text is never converted: `1.10`, `00048` and
-`7e12345` are kept as names.
+`7e12345` are kept as names.  White space around a text is removed, because nobody sees it.
 """
 
 import codecs
@@ -17,8 +17,7 @@ import weakref
 from array import array
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
@@ -67,11 +66,13 @@ class Column:
         is_needed: True if the file must have the column.
         is_number: True if each value must be a finite number, False for text.  A number may be
             empty in a column that is not needed.
+        is_key: True if the value says to what a line belongs, so that no line may end before it.
     """
 
     name: str
     is_needed: bool = True
     is_number: bool = False
+    is_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class CsvFile:
         known = [column for column in columns if column.name in self._names]
         self.columns: Collection[str] = [column.name for column in known]
         self._at = {column: self._names.index(column.name) for column in known}
+        self._texts_at = [at for column, at in self._at.items() if not column.is_number]
         self._unnamed = [at for at, name in enumerate(self._names) if not name]
 
     def blocks(self) -> Iterator[Block]:
@@ -155,15 +157,15 @@ class CsvFile:
             found.update((row, texts[row - start.row]) for row in few)
         return found
 
-    def rows_with(self, column: str, texts: AbstractSet[str]) -> list[int]:
-        """Return the rows with one of some texts in a column; call it after `blocks`."""
+    def rows_with(self, column: str, is_wanted: Callable[[str], bool]) -> list[int]:
+        """Return the rows with a wanted text in a column; call it after `blocks`."""
         at = self._names.index(column)
-        return [
-            row
-            for start in self._starts
-            for row, text in enumerate(self._columns(start)[0][at], start.row)
-            if text in texts
-        ]
+        found: list[int] = []
+        for start in self._starts:
+            texts = self._columns(start)[0][at]
+            wanted = set(filter(is_wanted, set(texts)))
+            found += [row for row, text in enumerate(texts, start.row) if text in wanted]
+        return found
 
     def line(self, row: int) -> int:
         """Return the line number on which a row begins; an editor's first line is 1."""
@@ -315,13 +317,14 @@ class CsvFile:
     def _check_widths(self, line: int, text: str) -> None:
         """Refuse a line with too many values, or with too few."""
         width = len(self._names)
-        last_needed = max(at for column, at in self._at.items() if column.is_needed)
+        last_needed = max(at for one, at in self._at.items() if one.is_needed or one.is_key)
         records = list(self._records(line, text))
         for number, record in records:
             is_cut = record is records[-1][1] and not text.endswith(("\n", "\r"))
-            is_long = not _is_blank(record[width:])
+            is_more = len(record) > width and self._has_decimal_comma(record)
+            is_long = is_more or not _is_blank(record[width:])
             is_short = len(record) <= last_needed or (is_cut and len(record) < width)
-            if is_long or (is_short and not _is_blank(record)):
+            if (is_long or is_short) and not _is_blank(record):
                 values = "1 value" if len(record) == 1 else f"{len(record)} values"
                 raise ConfigError(
                     f"{self.name}:{number}: {values}, and the first line names {width}",
@@ -330,6 +333,15 @@ class CsvFile:
                     if is_long
                     else "was the file cut off? A value may be empty, but needs its commas",
                 )
+
+    def _has_decimal_comma(self, record: Sequence[str]) -> bool:
+        """Return True if digits follow a whole number, as where 4,05 was written for 4.05."""
+        return any(
+            column.is_number
+            and record[at].strip().lstrip("+-").isdecimal()
+            and record[at + 1].strip().isdecimal()
+            for column, at in self._at.items()
+        )
 
     def _block(self, first: int, columns: Mapping[int, list[str]]) -> Block:
         for at in self._unnamed:
@@ -397,6 +409,8 @@ class CsvFile:
             records = [record for record in records if not _is_blank(record)]
             rows = len(records)
             columns = {at: _column(records, at) for at in places}
+        for at in self._texts_at:
+            columns[at] = list(map(str.strip, columns[at]))
         return columns, _Start(end, start.line + lines, start.row + rows)
 
     def _start_of(self, row: int) -> "_Start":

@@ -46,7 +46,8 @@ _PER_METRIC = ("unit", "better", "floor", "margin", "tolerance", "scale")
 _COLUMNS = (
     *map(Column, ("pair", "arm", "metric")),
     Column("value", is_number=True),
-    *(Column(name, is_needed=False) for name in ("family", *_PER_METRIC)),
+    Column("family", is_needed=False, is_key=True),
+    *(Column(name, is_needed=False) for name in _PER_METRIC),
     Column("of", is_needed=False, is_number=True),
 )
 _ARMS = {arm.value: number for number, arm in enumerate(Arm)}
@@ -105,7 +106,7 @@ class _Table:
             row = int((metric == MAX_METRICS).argmax())
             expected = f"one of the {MAX_METRICS:,} metrics before; a file has no more"
             self._file.refuse(block.first + row, "metric", texts["metric"][row], expected)
-        arms = {text: _ARMS.get(text.strip(), -1) for text in set(texts["arm"])}
+        arms = {text: _ARMS.get(text, -1) for text in set(texts["arm"])}
         arm = np.fromiter(map(arms.__getitem__, texts["arm"]), np.int8, rows)
         if (arm < 0).any():
             at = int((arm < 0).argmax())
@@ -125,26 +126,28 @@ class _Table:
         """Store the values of a property column; a metric may not have two different values."""
         pairs = list(zip(metric, texts, strict=True))
         new = [
-            (number, text, value)
+            (number, text)
             for number, text in dict.fromkeys(pairs)
-            if (value := text if column == "unit" else text.strip())
-            and self._properties.get((number, column), ("", 0))[0] != value
+            if text and self._properties.get((number, column), ("", 0))[0] != text
         ]
         if not new:
             return
         allowed = _ALLOWED.get(column)
         rows = dict(zip(reversed(pairs), range(first + len(pairs) - 1, first - 1, -1), strict=True))
-        for number, text, value in new:
+        for number, text in new:
             row = rows[number, text]
-            if allowed and value not in allowed:
+            if allowed and text not in allowed:
                 self._file.refuse(row, column, text, " or ".join(f"`{one}`" for one in allowed))
-            before, _ = self._properties.setdefault((number, column), (value, row))
-            if before != value:
+            before, _ = self._properties.setdefault((number, column), (text, row))
+            if before != text:
                 expected = f"`{before}`, as in an earlier row of this metric"
                 self._file.refuse(row, column, text, expected)
 
     def _measured(self, family: str, name: str, rows: "Rows") -> MetricValues:
-        metric = self._metric_of(family, name, int(rows[0]))
+        import numpy as np
+
+        is_share = self._of is not None and not np.isnan(self._of[rows]).all()
+        metric = self._metric_of(family, name, int(rows[0]), is_share=is_share)
         self._check_sizes(metric, rows)
         arms = [rows[self._arm[rows] == number] for number in _ARMS.values()]
         warnings: list[str] = []
@@ -167,14 +170,19 @@ class _Table:
             family, metric, before, after, is_paired, of, tuple(warnings), lost=lost
         )
 
-    def _metric_of(self, family: str, name: str, first: int) -> Metric:
-        """Return a metric with the properties of its rows."""
+    def _metric_of(self, family: str, name: str, first: int, *, is_share: bool) -> Metric:
+        """Return a metric with the properties of its rows; `is_share` for a share of events."""
         number = self._numbers[family, name]
         properties = {
             column: self._properties.get((number, column), ("", first)) for column in _PER_METRIC
         }
         scale = Scale(properties["scale"][0] or Scale.RATIO)
         margin, tolerance, floor = map(properties.__getitem__, ("margin", "tolerance", "floor"))
+        may_be_percent = is_share or scale is Scale.RATIO
+        for column, (text, row) in (("margin", margin), ("tolerance", tolerance)):
+            if text.endswith("%") and not may_be_percent:
+                hint = "write it in the unit of the value; per cent are for ratios and shares"
+                self._file.refuse(row, column, text, "an amount", hint)
         try:
             return Metric(
                 name=name,

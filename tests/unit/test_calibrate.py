@@ -16,8 +16,8 @@ from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.prior import Prior, Spread
 from pipeline.model.report import Verdict
 from pipeline.model.request import RunRequest
-from pipeline.model.results import Interleave, Machine, ResultSet
-from pipeline.model.subject import Product
+from pipeline.model.results import Interleave, Machine, ResultSet, Sample
+from pipeline.model.subject import Arm, Product
 from pipeline.render.baseline import calibration_text
 from pipeline.runs import baselines, calibration_gate, suite_file
 from pipeline.runs.plan import Plan
@@ -257,7 +257,7 @@ def test_a_person_reads_the_worst_first() -> None:
 def test_shares_of_events_are_left_out_because_runs_judge_them_otherwise() -> None:
     errors = Metric("errors_share", "1", Better.LOWER, margin=0.02, scale=Scale.DIFFERENCE)
     run = results((errors, [0.01] * 20, [0.02] * 20), (COUNT, [7.0] * 20, [7.0] * 20), specs=EQUAL)
-    samples = {
+    samples: dict[Arm, tuple[Sample, ...]] = {
         arm: (replace(share, denominators=(100.0,) * 20), count)
         for arm, (share, count) in run.samples.items()
     }

@@ -23,6 +23,7 @@ from tests.unit.test_history import csv
 
 RULE = HistoryRule()
 SEEDS = 40
+MONDAY = 4  # 1970-01-05, in days since 1970
 Draw = np.random.Generator
 
 
@@ -125,11 +126,64 @@ def test_a_large_step_is_found_among_them(make: Callable[[Draw], Floats]) -> Non
     assert hits >= 18
 
 
+@given(
+    n=st.integers(9, 60),
+    spikes=st.lists(st.tuples(st.integers(0, 59), st.floats(0.5, 100)), min_size=1, max_size=2),
+)
+def test_one_or_two_other_nights_of_a_constant_series_are_no_step(
+    n: int, spikes: list[tuple[int, float]]
+) -> None:
+    values = np.full(n, 100.0)
+    for at, factor in spikes:
+        values[at % n] *= factor
+    found = judged(values)
+    assert not found.steps
+    assert found.drift is None
+
+
+@settings(max_examples=30)
+@given(at=st.integers(0, 39), factor=st.sampled_from([0.1, 10, 1000]))
+def test_a_spike_hides_no_step_of_a_series_without_noise(at: int, factor: float) -> None:
+    values = np.array([100.0] * 25 + [120.0] * 15)
+    values[at] *= factor
+    (step,) = judged(values).steps
+    assert abs(step.index - 25) <= 5
+    assert step.change == pytest.approx(0.2, abs=0.02)
+
+
+@pytest.mark.parametrize(("n", "chance"), [(40, 0.05), (40, 0.1), (60, 0.03)])
+def test_events_that_are_rare_seldom_make_a_step_or_a_drift(n: int, chance: float) -> None:
+    """Counts that are mostly 0: about 5 % with a step are stated."""
+    seen = drifts = 0
+    for seed in range(60):
+        draw = np.random.default_rng([seed, n])
+        values = (draw.random(n) < chance).astype(float)
+        found = judged(values, scale=Scale.DIFFERENCE)
+        seen += bool(found.steps)
+        drifts += found.drift is not None
+    assert seen <= 7
+    assert drifts <= 1
+
+
+@pytest.mark.parametrize("a_day", [1, 2, 3])
+def test_a_step_is_found_beside_weekends_however_often_a_day_is_measured(a_day: int) -> None:
+    hits = 0
+    for seed in range(10):
+        draw = np.random.default_rng([seed, a_day])
+        days = np.repeat(np.arange(84), a_day)
+        values = noisy(draw, len(days)) * np.where(days % 7 >= 5, 0.6, 1.0)
+        values[days >= 50] *= 1.1
+        found = judged(values, days=tuple((days + MONDAY).tolist()))
+        hits += len(found.steps) == 1 and abs(found.steps[0].index - 50 * a_day) <= 1
+        assert found.rhythm is not None
+    assert hits >= 9
+
+
 def test_a_weekly_rhythm_is_told_by_its_days_though_nights_are_missing() -> None:
     draw = np.random.default_rng(5)
     days = np.flatnonzero(draw.random(150) < 0.8)
     values = noisy(draw, len(days)) * np.where(days % 7 >= 5, 0.6, 1.0)
-    found = judged(values, weekdays=tuple((days % 7).tolist()))
+    found = judged(values, days=tuple((days + MONDAY).tolist()))
     assert not found.steps
     assert found.rhythm is not None
     assert found.rhythm.is_dated
@@ -147,7 +201,7 @@ def test_a_rhythm_is_seldom_seen_where_there_is_none(rho: float) -> None:
         x = np.random.default_rng(seed).normal(size=84)
         for n in range(1, 84):
             x[n] += rho * x[n - 1]
-        seen += weekly_rhythm(x, np.arange(84) % 7) is not None
+        seen += weekly_rhythm(x, np.arange(84)) is not None
     assert seen <= 7
 
 

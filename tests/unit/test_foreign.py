@@ -92,7 +92,7 @@ def test_nights_of_a_metric_that_changed_its_scale_are_left_out_and_said(tmp_pat
     path = _nights(tmp_path, {"scale": "difference", "value": -1.0}, {}, {})
     (series,) = nightly_records.read(path).series
     assert len(series.series.values) == 2
-    assert series.series.notes == ("1 records on another scale are left out",)
+    assert series.series.notes == ("1 records on another scale or in another unit are left out",)
 
 
 @pytest.mark.parametrize("value", ["\x1b[31m", "\u202e", "\x00", "x" * 5000])

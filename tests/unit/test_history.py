@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from csv import QUOTE_ALL
 from csv import writer as csv_writer
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,20 @@ from hypothesis import strategies as st
 from pipeline.commands import history
 from pipeline.commands.main import main
 from pipeline.judge.history import MIN_POINTS, HistoryRule, acknowledge, analyze_series
-from pipeline.model.history import Acknowledgement, ChangePoint, HistorySeries, JudgedSeries
+from pipeline.model.history import (
+    Acknowledgement,
+    ChangePoint,
+    HistorySeries,
+    JudgedSeries,
+    is_same_commit,
+)
 from pipeline.model.metric import Better
 from pipeline.runs.history import points_csv
 from pipeline.runs.history.source import Meaning
 from pipeline.storage import acknowledged
 from pipeline.system.errors import ConfigError
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(str.strip)
 
 
 def noisy(*levels: tuple[int, float], seed: int = 1, sd: float = 0.02) -> list[float]:
@@ -34,12 +41,15 @@ def noisy(*levels: tuple[int, float], seed: int = 1, sd: float = 0.02) -> list[f
     return [level * float(np.exp(draw.normal(0, sd))) for n, level in levels for _ in range(n)]
 
 
-def csv(path: Path, values: Sequence[float], *, series: str = "", commits: bool = False) -> Path:
+def csv(
+    path: Path, values: Sequence[float], *, series: str = "", commits: bool | Sequence[str] = False
+) -> Path:
     """Write a file with one point a day."""
+    ids = [f"c{n}" for n in range(len(values))] if isinstance(commits, bool) else commits
     header = "time,value" + (",series" if series else "") + (",commit" if commits else "")
     days = np.datetime64("2025-01-01") + np.arange(len(values))
     rows = [
-        f"{day},{value!r}" + (f",{series}" if series else "") + (f",c{n}" if commits else "")
+        f"{day},{value!r}" + (f",{series}" if series else "") + (f",{ids[n]}" if commits else "")
         for n, (day, value) in enumerate(zip(days, values, strict=True))
     ]
     path.write_text("\n".join([header, *rows]) + "\n")
@@ -163,8 +173,8 @@ def test_a_smallest_step_of_several_hundred_percent_is_questioned(
     path = csv(tmp_path / "x.csv", noisy((30, 5.0), (30, 6.0)))
     assert main(["history", str(path), "--least", "5"]) == 2
     error = capsys.readouterr().err
-    assert "--least 5 is 500 %" in error
-    assert "write 5%" in error
+    assert "--least: `5` is 500 %" in error
+    assert "Write `5%`" in error
     assert main(["history", str(path), "--least", "5", "--scale", "difference"]) == 0
 
 
@@ -374,8 +384,107 @@ def test_acknowledgements_that_cannot_be_used_are_refused(
         acknowledged.steps(tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize(
+    ("least", "scale", "code"),
+    [("1", "ratio", 2), ("100%", "ratio", 0), ("1", "difference", 0), ("5%", "difference", 2)],
+)
+def test_a_smallest_step_says_whether_it_is_a_share_or_an_amount(
+    least: str, scale: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = csv(tmp_path / "x.csv", noisy((30, 5.0), (30, 6.0)))
+    assert main(["history", str(path), "--least", least, "--scale", scale]) == code
+    assert ("--least" in capsys.readouterr().err) is (code == 2)
+
+
+COMMITS = [f"{number:02x}7d0e3a51c9{number:028x}" for number in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("named", "note"),
+    [
+        (COMMITS[30], ""),
+        (COMMITS[30][:12], ""),
+        (COMMITS[30][:7].upper(), ""),
+        (COMMITS[55][:12], "but there is no step (any more)"),
+        ("0123456789ab", "which no point of it has"),
+    ],
+)
+def test_a_step_is_acknowledged_by_the_commit_that_is_printed(
+    named: str, note: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = noisy((30, 5.0), (30, 6.0))
+    path = csv(tmp_path / "x.csv", values, commits=COMMITS)
+    known = tmp_path / "known.toml"
+    known.write_text(f'[[acknowledged]]\nseries = "value"\ncommit = "{named}"\nreason = "audit"\n')
+    code = main(["history", str(path), "--alarm", "--acknowledged", str(known)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert code == (3 if note else 0)
+    assert note in said
+    assert f"..{COMMITS[30][:12]} " in said
+
+
+def test_a_beginning_of_several_commits_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commits = [f"1077d0e{number:033x}" for number in range(60)]
+    path = csv(tmp_path / "x.csv", noisy((30, 5.0), (30, 6.0)), commits=commits)
+    known = tmp_path / "known.toml"
+    known.write_text('[[acknowledged]]\nseries = "value"\ncommit = "1077d0e"\nreason = "audit"\n')
+    assert main(["history", str(path), "--acknowledged", str(known)]) == 2
+    assert "begins several" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("v0.32.1", "v0.32.10", False),
+        ("2025030", "20250301", False),
+        ("00048", "00048123", False),
+        ("ABCDEF1", "abcdef1", True),
+        ("sha256:" + "a" * 12, "sha256:" + "a" * 64, True),
+        ("1234567", "1234567" + "8" * 33, True),
+    ],
+)
+def test_only_commit_ids_are_abbreviated(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+    assert is_same_commit(one, other) is is_same_commit(other, one) is same
+
+
+@pytest.mark.parametrize("form", ["%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S"])
+def test_compact_dates_have_days(form: str, tmp_path: Path) -> None:
+    begin = datetime(2025, 1, 6, 3, 0, 30, tzinfo=UTC)
+    nights = [begin + timedelta(days=n) for n in range(84)]
+    path = tmp_path / "x.csv"
+    lines = [f"{night.strftime(form)},{1.5 + n}" for n, night in enumerate(nights)]
+    path.write_text("\n".join(["time,value", *lines]))
+    ((judged, _, _),) = _series(path)
+    first = (begin - datetime(1970, 1, 1, tzinfo=UTC)).days
+    assert list(judged.series.days) == list(range(first, first + 84))
+
+
+@pytest.mark.parametrize("first", [1, 20251340, 20250199, 1_735_700_000, 2_025_019_999])
+def test_numbers_that_are_no_dates_have_other_days(first: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    lines = [f"{first + n},{1.5 + n}" for n in range(12)]
+    path.write_text("\n".join(["time,value", *lines]))
+    ((judged, _, _),) = _series(path)
+    day = first // 86_400
+    assert list(judged.series.days) == ([day] * 12 if first >= 10**8 else [])
+
+
+def test_versions_of_a_changed_worktree_follow_their_commit(tmp_path: Path) -> None:
+    versions = [f"v0.32.0-{n}-g000000{n}" for n in range(1, 9)]
+    versions[1:1], versions[5:5] = [f"{versions[0]}-dirty"], [f"{versions[3]}-dirty"]
+    versions = ["v0.32.0", "v0.32.0-dirty", *versions]
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join(["time,value", *(f"{v},{n + 1}" for n, v in enumerate(versions))]))
+    ((judged, _, _),) = _series(path)
+    assert list(judged.series.values) == list(range(1, len(versions) + 1))
+    assert not judged.notes
+
+
 def test_sizes_are_read_as_shares_or_numbers() -> None:
-    assert (history.size("2%"), history.size("0.05")) == (0.02, 0.05)
+    assert history.size("2%") == HistoryRule(0.02, is_percent=True)
+    assert history.size("0.05") == HistoryRule(0.05)
     for wrong in ("-1", "nan", "much"):
         with pytest.raises(argparse.ArgumentTypeError, match="no size"):
             history.size(wrong)

@@ -21,7 +21,7 @@ from pipeline.storage.measurements_csv import read
 from pipeline.system.errors import ConfigError
 
 HEAD = "pair,arm,metric,value"
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(str.strip)
 FOLDER = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -414,6 +414,7 @@ def test_a_tolerance_decides_what_passes(
     [
         pytest.param("4%", ":2: m: tolerance must be finite and not below the margin", id="below"),
         pytest.param("5", ":2: tolerance: `5` is 500 %; did you", id="no percent sign"),
+        pytest.param("1", ":2: tolerance: `1` is 100 %; did you mean 1 %?", id="1"),
         pytest.param("x", ":2: tolerance: `x` is not a number", id="text"),
     ],
 )
@@ -424,14 +425,28 @@ def test_a_tolerance_that_cannot_be_is_refused(tolerance: str, said: str, tmp_pa
     assert said in str(error.value)
 
 
-def test_a_margin_is_a_number_up_to_1_or_has_a_percent_sign(tmp_path: Path) -> None:
-    for text, margin in (("5%", 0.05), ("150 %", 1.5), ("0.5", 0.5), ("1", 1.0), ("", 0.03)):
+def test_a_margin_is_a_number_below_1_or_has_a_percent_sign(tmp_path: Path) -> None:
+    for text, margin in (("5%", 0.05), ("150 %", 1.5), ("0.5", 0.5), ("100%", 1.0), ("", 0.03)):
         lines = [f"{line},{text}" for line in paired([2.0, 2.0], [1.0, 1.0])]
         (one,) = read(written(tmp_path, *lines, head=f"{HEAD},margin"))
         assert one.metric.margin == pytest.approx(margin)
     lines = paired([2.0, 2.0], [1.0, 1.0], rest=",5,difference")
     (one,) = read(written(tmp_path, *lines, head=f"{HEAD},margin,scale"))
     assert one.metric.margin == 5.0
+
+
+@pytest.mark.parametrize(("of", "said"), [("", ":2: margin: `5%` is not an amount"), ("9", "")])
+def test_per_cent_of_amounts_are_refused_but_not_of_shares(
+    of: str, said: str, tmp_path: Path
+) -> None:
+    lines = paired([0.5, 0.5], [0.4, 0.4], rest=f",5%,difference,{of}")
+    path = written(tmp_path, *lines, head=f"{HEAD},margin,scale,of")
+    if not said:
+        assert [one.metric.margin for one in read(path)] == [0.05]
+        return
+    with pytest.raises(ConfigError) as error:
+        read(path)
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize("size", ["1e300", "1e-300", "5e-324", "1e150", "1e-140"])

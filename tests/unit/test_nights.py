@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -143,6 +143,81 @@ def test_a_line_in_the_middle_that_cannot_be_read_is_an_error_and_nothing_is_los
     assert path.read_text() == text
 
 
+def test_a_complete_last_line_that_is_no_record_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    for number in range(2):
+        nightly_records.append(path, nightly_records.nightly_record(run(number)))
+    path.write_text(path.read_text().replace('"lower"', '"faster"').rstrip("\n"))
+    with pytest.raises(BaselineError, match=":1: "):
+        nightly_records.load(path)
+    first, last = path.read_text().replace('"faster"', '"lower"', 2).split("\n")
+    path.write_text(f"{first}\n{last}")
+    with pytest.raises(BaselineError, match=":2: "):
+        nightly_records.load(path)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_marks_and_line_ends_of_other_systems_are_read(mark: str, end: str, tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    for number in range(3):
+        nightly_records.append(path, nightly_records.nightly_record(run(number)))
+    before = nightly_records.load(path)
+    path.write_text(mark + path.read_text().replace("\n", end), newline="")
+    assert nightly_records.load(path) == before
+    path.write_bytes(path.read_text().encode("utf-16"))
+    with pytest.raises(BaselineError, match="is not UTF-8") as caught:
+        nightly_records.load(path)
+    assert "save it as UTF-8" in caught.value.hint
+
+
+def test_records_in_another_unit_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "nights.jsonl"
+    for number in range(4):
+        nightly_records.append(path, nightly_records.nightly_record(run(number)))
+    first, *others = path.read_text().splitlines()
+    path.write_text("\n".join([first.replace('"unit": "1"', '"unit": "B"'), *others, ""]))
+    (files,) = [s for s in nightly_records.read(path).series if s.series.name.endswith("files")]
+    assert len(files.series.values) == 3
+    assert "1 records on another scale or in another unit are left out" in str(files)
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59+00:00"])
+def test_a_run_of_a_time_that_cannot_be_is_refused_and_nothing_is_written(
+    time: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "nights.jsonl"
+    found = replace(run(), taken_at=datetime.fromisoformat(time))
+    with pytest.raises(BaselineError, match="before 1970"):
+        nightly_records.nightly_record(found)
+    nightly_records.append(path, nightly_records.nightly_record(run()))
+    path.write_text(path.read_text().replace(NOW.isoformat().replace("+00:00", "Z"), time))
+    with pytest.raises(BaselineError, match="before 1970"):
+        nightly_records.load(path)
+
+
+def test_a_file_of_the_future_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "nights.jsonl"
+    nightly_records.append(path, nightly_records.nightly_record(run()))
+    year = f"{NOW.year}-"
+    path.write_text(path.read_text().replace(f'"time": "{year}', f'"time": "{NOW.year + 50}-'))
+    assert main(["history", str(path)]) == 7
+    assert "its records are from the future: 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("hours", ["nan", "inf", "-1", "0"])
+def test_freshness_is_a_number_of_hours(hours: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["history", "nights.jsonl", f"--fresh={hours}"])
+
+
+def test_only_records_can_be_fresh(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text("time,value\n1,1\n")
+    assert main(["history", str(path), "--fresh", "48"]) == 2
+    assert "--fresh needs a .jsonl file" in capsys.readouterr().err
+
+
 def test_an_empty_file_has_no_history(tmp_path: Path) -> None:
     path = tmp_path / "nights.jsonl"
     path.write_text("")
@@ -269,7 +344,9 @@ def test_nights_know_the_day_of_their_week(tmp_path: Path) -> None:
         nightly_records.append(path, nightly_records.nightly_record(run(number)))
     for series in nightly_records.read(path).series:
         first = NOW.weekday()
-        assert list(series.series.weekdays) == [(first + number) % 7 for number in range(9)]
+        assert [(day + 3) % 7 for day in series.series.days] == [
+            (first + number) % 7 for number in range(9)
+        ]
 
 
 def with_load(found: ResultSet) -> ResultSet:

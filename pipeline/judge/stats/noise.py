@@ -17,8 +17,9 @@ CLIP = 3.0
 """Largest score of a point, in standard deviations from its level: one spike makes no step."""
 
 _MAX_RHO = 0.99
+_MOST_SPIKES = 2  # a step has three points
 _RHO_CRITICAL = 1.645  # one-sided 5 %: an autocorrelation above this / sqrt(n) is not chance
-MAD_TO_SD = 1.4826  # standard deviation per median absolute deviation of normal noise
+_MAD_TO_SD = 1.4826  # standard deviation per median absolute deviation of normal noise
 _ROUNDING = 1e-12  # relative: a spread below it is the rounding of doubles
 
 
@@ -56,11 +57,9 @@ def robust_residuals(
     Source:
         Bounded scores by the median absolute deviation: Huber, Robust Statistics (1981).
     """
-    levels = np.empty_like(values)
-    for start, end in itertools.pairwise(bounds):
-        levels[start:end] = np.median(values[start:end])
+    levels = _levels(values, bounds)
     residuals = (values - levels) / spread
-    deviation = _deviation(residuals, float(np.abs(values).max(initial=0.0)))
+    deviation = robust_deviation(residuals, _rounding(values))
     if not deviation:
         return None
     scores = np.clip(residuals / deviation, -CLIP, CLIP)
@@ -127,11 +126,39 @@ def step_sizes(values: Floats, steps: Sequence[int], spread: Floats) -> list[Est
     ]
 
 
-def _deviation(residuals: Floats, size: float) -> float:
-    """Return the robust standard deviation; 0 if all variation is the rounding of doubles."""
-    least = _ROUNDING * max(size, float(np.finfo(np.float64).tiny))
-    robust = MAD_TO_SD * float(np.median(np.abs(residuals - np.median(residuals))))
-    if robust > least:
-        return robust
-    plain = float(residuals.std())
-    return plain if plain > least else 0.0
+def robust_deviation(values: Floats, least: float) -> float:
+    """Return the robust standard deviation of values; 0 if they are constant but for spikes.
+
+    If most values are equal, the typical size of the others becomes the largest score, `CLIP`, so
+    that a spike among them does not hide them.  One or two others are spikes.
+
+    Args:
+        values: Shape (n,).
+        least: Largest deviation from the median that may be the rounding of doubles.
+    """
+    sizes = np.abs(values - np.median(values))
+    typical = float(np.median(sizes))
+    if typical > least:
+        return _MAD_TO_SD * typical
+    sizes = sizes[sizes > least]
+    return float(np.median(sizes)) / CLIP if len(sizes) > _MOST_SPIKES else 0.0
+
+
+def is_mostly_constant(values: Floats, bounds: Sequence[int]) -> bool:
+    """Return True if at least half of the values equal the median of their segment."""
+    residuals = values - _levels(values, bounds)
+    return float(np.median(np.abs(residuals))) <= _rounding(values)
+
+
+def _levels(values: Floats, bounds: Sequence[int]) -> Floats:
+    """Return the median of its segment at every point, shape (n,)."""
+    levels = np.empty_like(values)
+    for start, end in itertools.pairwise(bounds):
+        levels[start:end] = np.median(values[start:end])
+    return levels
+
+
+def _rounding(values: Floats) -> float:
+    """Return the largest difference between values that may be the rounding of doubles."""
+    size = float(np.abs(values).max(initial=0.0))
+    return _ROUNDING * max(size, float(np.finfo(np.float64).tiny))

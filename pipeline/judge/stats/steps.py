@@ -24,7 +24,7 @@ _MAX_CELLS = 2_000_000  # of one array: 16 MB
 _BATCH = 50  # draws at a time, so that a clear "no" ends early
 _LIKELIHOOD_RATIO = 7.35  # critical value of twice the log likelihood ratio: -2 log(1 - sqrt(.95))
 _MAX_EXPONENT = 700.0  # exp() of more is not a number
-_ROUNDING = 1e-9  # of a variance that is about 1: the rounding of sums
+_ROUNDING = 1e-9  # relative: the rounding of sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +252,7 @@ class _Reference:
             return False
         at_once = max(1, _MAX_CELLS // max(len(contrasts), len(self.without)))
         as_large = done = 0
+        statistic *= 1 - _ROUNDING  # the same points in another order are as large
         while done < draws and as_large <= allowed:
             rows = min(draws - done, _BATCH, at_once)
             drawn, _ = largest_contrast(self._rows(rows), contrasts, bounds)

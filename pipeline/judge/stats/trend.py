@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.special import fdtrc
 
-from pipeline.judge.stats.noise import Floats, autocorrelation, robust_residuals
+from pipeline.judge.stats.noise import (
+    Floats,
+    autocorrelation,
+    is_mostly_constant,
+    robust_residuals,
+)
 from pipeline.judge.stats.student import upper_tail
 
 DRIFT_CHANCE = 0.001
@@ -62,8 +67,8 @@ def fit_drift(values: Floats, spread: Floats, steps: Sequence[int]) -> DriftFit 
         Schwarz' Criterion, Statistics and Probability Letters 6 (1988).
     """
     n = len(values)
-    if n < MIN_DRIFT_POINTS:
-        return None
+    if n < MIN_DRIFT_POINTS or is_mostly_constant(values, [0, *steps, n]):
+        return None  # what drifts is different at each point
     stretches = {(0, n - 1)}
     for part in range(1, _PARTS):
         middle = part * n // _PARTS
@@ -162,38 +167,45 @@ DAYS = 7
 RHYTHM_CHANCE = 0.001
 """Largest probability of finding a rhythm in a series without one."""
 
-MIN_RHYTHM_POINTS = 3 * DAYS
-"""Smallest number of points in which a rhythm can be found: three weeks."""
+MIN_RHYTHM_DAYS = 3 * DAYS
+"""Fewest days, and points, in which a rhythm can be found: three weeks."""
 
-_MIN_POINTS_OF_A_DAY = 3
+_MIN_TIMES = 3  # that a day of the week must be there
 
 
 def weekly_rhythm(values: Floats, days: NDArray[np.int64]) -> Floats | None:
     """Return the difference of each day of the week from a typical day; None without a rhythm.
 
-    Days (0 to 6 for each point) are compared by their residuals about the running median of a week,
-    which follows steps and drifts and includes every day once.  The result has shape (7,) and the
-    unit of the series; it is 0 for a day with fewer than three points.
+    Days of the week are compared by their residuals about the running median of seven days, which
+    follows steps and drifts and includes every day once, with all its points.  The result has shape
+    (7,) by `day % 7` and the unit of the series; it is 0 for a day that is there fewer than three
+    times.
+
+    Args:
+        values: Shape (n,).
+        days: Number of the day of each point, ascending, shape (n,).
 
     Source:
         Analysis of variance: Fisher, Statistical Methods for Research Workers (1925); the running
         median of one period: Cleveland and others, STL, Journal of Official Statistics 6 (1990).
     """
     n = len(values)
-    if n < MIN_RHYTHM_POINTS:
+    if n < MIN_RHYTHM_DAYS or days[-1] - days[0] < MIN_RHYTHM_DAYS - 1:
         return None
-    around = values - median_filter(values, DAYS, mode="nearest")
+    around = values - _medians_of_weeks(values, days)
     about = robust_residuals(around, [0, n], np.ones(n))
     if about is None:
         return None
     rhythm = np.zeros(DAYS)
-    often = [day for day in range(DAYS) if (days == day).sum() >= _MIN_POINTS_OF_A_DAY]
+    weekdays = days % DAYS
+    times = np.bincount(np.unique(days) % DAYS, minlength=DAYS)
+    often = [day for day in range(DAYS) if times[day] >= _MIN_TIMES]
     if len(often) < 2:
         return None
-    is_in = np.isin(days, often)
+    is_in = np.isin(weekdays, often)
     scores = about.scores[is_in]
     scores = scores - scores.mean()
-    of_days = [scores[days[is_in] == day] for day in often]
+    of_days = [scores[weekdays[is_in] == day] for day in often]
     between = sum(len(one) * float(one.mean()) ** 2 for one in of_days)
     within = float(scores @ scores) - between
     top, bottom = len(often) - 1, len(scores) - len(often)
@@ -201,6 +213,17 @@ def weekly_rhythm(values: Floats, days: NDArray[np.int64]) -> Floats | None:
     if float(fdtrc(top, bottom, ratio)) > RHYTHM_CHANCE:
         return None
     for day in often:
-        rhythm[day] = float(np.median(around[days == day]))
+        rhythm[day] = float(np.median(around[weekdays == day]))
     rhythm[often] -= float(np.median(rhythm[often]))
     return rhythm
+
+
+def _medians_of_weeks(values: Floats, days: NDArray[np.int64]) -> Floats:
+    """Return the median of the seven days around each point, shape (n,)."""
+    if (np.diff(days) == 1).all():
+        medians: Floats = median_filter(values, DAYS, mode="nearest")
+        return medians
+    first = np.clip(days - DAYS // 2, days[0], days[-1] - DAYS + 1)
+    starts, ends = np.searchsorted(days, first), np.searchsorted(days, first + DAYS)
+    pairs = zip(starts, ends, strict=True)
+    return np.array([np.median(values[start:end]) for start, end in pairs])

@@ -6,6 +6,7 @@ complete line that is not a record, is a BaselineError.
 """
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -16,12 +17,19 @@ from statistics import fmean
 from typing import Any, Final, Literal, Self
 
 import numpy as np
-from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.judge import policy, scale
 from pipeline.judge.spreads import conditions_of, pair_spreads, run_id
 from pipeline.model.calibration import Calibration
-from pipeline.model.history import CommitRef
+from pipeline.model.history import CommitRef, is_same_commit
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Verdict
 from pipeline.model.results import ResultSet, Sample, profile_of
@@ -49,7 +57,7 @@ FALSE_ALARMS: Final = "equal-builds/false_alarms"
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """Accepted difference between the clocks of two machines."""
 
-_EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NightlyValue(Settings):
@@ -127,6 +135,13 @@ class NightlyRecord(Settings):
     verdict: Verdict | None = None
     answer: str | None = None
 
+    @field_validator("time")
+    @classmethod
+    def _is_possible(cls, time: datetime) -> datetime:
+        if time < _EPOCH:
+            raise ValueError("no run began before 1970")
+        return time
+
     @property
     def profile(self) -> str:
         """Start profile of Milo; records of two profiles are not comparable."""
@@ -156,9 +171,12 @@ def nightly_record(results: ResultSet, calibration: Calibration | None = None) -
 
     Raises:
         LoadError: The run has no valid pair.
+        BaselineError: The run cannot have begun at its time.
     """
     if not results.valid_pairs:
         raise LoadError("the run has no valid pair, so there is nothing to record")
+    if results.taken_at < _EPOCH:
+        raise BaselineError(f"no run began at {results.taken_at}, before 1970")
     digests = {arm: results.subjects[arm].digest for arm in Arm}
     has_failed = any(trial.failures for trial in results.trials)
     conditions = None if has_failed else conditions_of(results)
@@ -299,18 +317,22 @@ def parse(data: bytes, path: Path) -> list[NightlyRecord]:
             hint="move the older records to another file",
         )
     try:
-        lines = data.decode().split("\n")
+        lines = io.StringIO(data.decode("utf-8-sig"), newline=None).read().split("\n")
     except UnicodeDecodeError as error:
-        raise BaselineError(f"{path}: cannot be read: {error}") from error
+        raise BaselineError(
+            f"{path}: is not UTF-8: {error}",
+            hint="save it as UTF-8; in PowerShell: `Set-Content -Encoding utf8`",
+        ) from error
     records: list[NightlyRecord] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
+        body: dict[str, Any] | None = None
         try:
             body = strict_json.loads(line.encode(), strict_json.FOREIGN)
             records.append(from_table(_RECORD, body))
         except ValueError as error:
-            if number == len(lines):  # a complete line ends with a newline
+            if number == len(lines) and body is None:  # a complete line ends with a newline
                 log.warning("%s:%s: the last line is incomplete and was left out", path, number)
                 continue
             reason = strict_json.sentence(error) if isinstance(error, ValidationError) else error
@@ -349,7 +371,13 @@ def source_of(lines: Sequence[NightlyRecord], path: Path) -> Source:
     distinct = sorted(without_duplicates(lines), key=lambda record: record.time)
     records = [record for record in distinct if not record.is_in_future]
     if not records:
-        raise BaselineError(f"{path}: there is no record in it", hint="`--append DIR` adds a run")
+        what = f"its records are from the future: {len(distinct)}"
+        raise BaselineError(
+            f"{path}: {what if distinct else 'there is no record in it'}",
+            hint="check the clock of the machine that measured"
+            if distinct
+            else "`--append DIR` adds a run",
+        )
     if future := len(distinct) - len(records):
         log.warning("%s: records from the future are left out: %s", path, future)
     notes: tuple[str, ...] = ()
@@ -375,7 +403,11 @@ def source_of(lines: Sequence[NightlyRecord], path: Path) -> Source:
     refs = [CommitRef(record.time.isoformat(), record.commit) for record in records]
 
     def find_refs(rows: AbstractSet[int], commits: AbstractSet[str]) -> Mapping[int, CommitRef]:
-        return {row: ref for row, ref in enumerate(refs) if row in rows or ref.commit in commits}
+        return {
+            row: ref
+            for row, ref in enumerate(refs)
+            if row in rows or any(is_same_commit(ref.commit, one) for one in commits)
+        }
 
     return Source(tuple(series), find_refs)
 
@@ -384,11 +416,16 @@ def _series(
     name: str, records: Sequence[NightlyRecord], rows: list[int], notes: tuple[str, ...]
 ) -> SeriesPoints:
     newest = records[rows[-1]].metrics[name]
-    used = [row for row in rows if records[row].metrics[name].scale is newest.scale]
+    meant = (newest.scale, newest.unit)
+    used = [
+        row
+        for row in rows
+        if (records[row].metrics[name].scale, records[row].metrics[name].unit) == meant
+    ]
     if others := len(rows) - len(used):
-        notes = (*notes, f"{others} records on another scale are left out")
+        notes = (*notes, f"{others} records on another scale or in another unit are left out")
     values = np.array([records[row].metrics[name].value for row in used])
-    days = np.array([records[row].time.astimezone(UTC).toordinal() for row in used]) - _EPOCH_DAY
+    days = np.array([(records[row].time - _EPOCH).days for row in used])
     meaning = Meaning(newest.scale, newest.better)
     return newest_points(name, meaning, values, np.array(used), notes, days=days)
 

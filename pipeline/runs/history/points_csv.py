@@ -6,12 +6,13 @@ The file is read in blocks and only numbers are kept, so that ten million lines 
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.model.history import CommitRef
+from pipeline.model.history import CommitRef, is_same_commit
 from pipeline.model.metric import Better, Scale
 from pipeline.runs.history.source import Meaning, SeriesPoints, Source, newest_points
 from pipeline.runs.history.time_column import TimeColumn
@@ -27,7 +28,7 @@ MAX_SERIES = 20_000
 _COLUMNS = (
     Column("time"),
     Column("value", is_number=True),
-    Column("series", is_needed=False),
+    Column("series", is_needed=False, is_key=True),
     Column("commit", is_needed=False),
     Column("scale", is_needed=False),
     Column("better", is_needed=False),
@@ -77,15 +78,20 @@ def read(path: Path, default: Meaning, size: int = BLOCK) -> Source:
 
     def find_refs(rows: AbstractSet[int], commits: AbstractSet[str]) -> Mapping[int, CommitRef]:
         has_commits = "commit" in file.columns
-        of_commits = file.rows_with("commit", commits) if has_commits and commits else []
+        is_asked = partial(_is_one_of, commits)
+        of_commits = file.rows_with("commit", is_asked) if has_commits and commits else []
         wanted = {*rows, *of_commits}
         names = file.lookup(wanted, "commit") if has_commits else {}
         return {
-            row: CommitRef(time.strip(" \t"), names.get(row, ""))
+            row: CommitRef(time, names.get(row, ""))
             for row, time in file.lookup(wanted, "time").items()
         }
 
     return Source(tuple(points), find_refs)
+
+
+def _is_one_of(commits: AbstractSet[str], text: str) -> bool:
+    return any(is_same_commit(text, commit) for commit in commits)
 
 
 class _SeriesColumns:
@@ -126,7 +132,7 @@ class _SeriesColumns:
 
     def _record(self, block: Block, column: str, pair: tuple[str, str], allowed: list[str]) -> None:
         """Record the scale or the direction that a row states for its series."""
-        name, text = pair[0], pair[1].strip()
+        name, text = pair
         if not text:
             return
         expected = None

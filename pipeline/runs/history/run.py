@@ -2,19 +2,20 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.judge.history import HistoryRule, acknowledge, analyze_series
-from pipeline.model.history import Acknowledgement, CommitRef, JudgedSeries
-from pipeline.model.metric import Scale
+from pipeline.model.history import Acknowledgement, CommitRef, JudgedSeries, is_same_commit
+from pipeline.model.metric import Scale, percent_question
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Product
 from pipeline.runs import priors, suite_file
 from pipeline.runs.history import branch, nightly_records, points_csv
 from pipeline.runs.history.source import Meaning, SeriesPoints, Source
-from pipeline.runs.verified import verify
+from pipeline.runs.verified import list_names, verify
 from pipeline.storage import acknowledged, artifact, codec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, Exit
@@ -37,7 +38,7 @@ class HistoryRequest:
     remote: str | None = None
     fresh_hours: float | None = None
     acknowledged: Path | None = None
-    least: float | None = None
+    rule: HistoryRule = field(default_factory=HistoryRule)
     html: Path | None = None
     keep_results: bool = False
     keep_search: Path | None = None
@@ -75,13 +76,11 @@ def read_history(request: HistoryRequest) -> list[JudgedSeries]:
         return _judge_file(request, copy)
 
 
-def write_page(histories: Sequence[JudgedSeries], page: Path, least: float | None) -> bool:
+def write_page(histories: Sequence[JudgedSeries], page: Path, rule: HistoryRule) -> bool:
     """Write the HTML page; if that is not possible, log the reason and return False."""
     from pipeline.render.history_page import history_html
 
-    is_written = codec.write_reports(
-        page.parent, {page.name: history_html(histories, HistoryRule(least))}
-    )
+    is_written = codec.write_reports(page.parent, {page.name: history_html(histories, rule)})
     if is_written:
         log.info("%s: written", page)
     return is_written
@@ -139,24 +138,36 @@ def _new_record(folder: Path, results: ResultSet) -> nightly_records.NightlyReco
 
 def _judge_file(request: HistoryRequest, path: Path) -> list[JudgedSeries]:
     if request.fresh_hours is not None:
+        if not nightly_records.is_nightly_file(request.file):
+            raise ConfigError(f"{request.file}: --fresh needs a .jsonl file of nightly records")
         nightly_records.require_fresh(path, request.fresh_hours)
     acknowledgements = acknowledged.steps(request.acknowledged) if request.acknowledged else ()
-    rule = HistoryRule(request.least)
     if nightly_records.is_nightly_file(path):
         source = nightly_records.read(path)
     else:
         source = points_csv.read(path, request.meaning)
-    if (request.least or 0) > 1 and any(p.series.scale is Scale.RATIO for p in source.series):
-        raise ConfigError(
-            f"--least {request.least:g} is {100 * (request.least or 0):g} % of a ratio: no change"
-            " would be reported",
-            hint=f"write {request.least:g}%, if that is meant",
-        )
+    _require_size(request.rule, {points.series.scale for points in source.series})
     names = {points.series.name for points in source.series}
     for one in acknowledgements:
         if one.series not in names:
             log.warning("acknowledged in `%s`: there is no such series", one.series)
-    return judge_source(source, rule, acknowledgements, with_ends=request.html is not None)
+    with_ends = request.html is not None
+    return judge_source(source, request.rule, acknowledgements, with_ends=with_ends)
+
+
+def _require_size(rule: HistoryRule, scales: AbstractSet[Scale]) -> None:
+    """Refuse an amount that was meant in per cent, and per cent of amounts."""
+    if rule.is_percent and Scale.RATIO not in scales:
+        raise ConfigError(
+            "--least in per cent, and every series is on the scale `difference`",
+            hint="write an amount, in the unit of the values",
+        )
+    if (
+        not rule.is_percent
+        and Scale.RATIO in scales
+        and (doubt := percent_question(rule.least or 0))
+    ):
+        raise ConfigError(f"--least: {doubt}")
 
 
 def judge_source(
@@ -214,11 +225,23 @@ def _series_with_refs(
 def _indexes_of_commits(
     points: SeriesPoints, refs: Mapping[int, CommitRef], commits: set[str]
 ) -> dict[str, list[int]]:
-    """Return the indexes of the points of each acknowledged commit."""
-    rows = {row: ref.commit for row, ref in refs.items() if ref.commit in commits}
+    """Return the indexes of the points of each acknowledged commit that the series has.
+
+    Raises:
+        ConfigError: An abbreviation fits several commits.
+    """
     indexes: dict[str, list[int]] = {}
-    if rows:
+    for asked in commits:
+        fitting = {r.commit for r in refs.values() if is_same_commit(r.commit, asked)}
+        if asked not in fitting and len({one.lower() for one in fitting}) > 1:
+            several = list_names(sorted(fitting))
+            raise ConfigError(
+                f"acknowledged at commit {asked}, which begins several: {several}",
+                hint="write more of its digits",
+            )
+        named = {asked} & fitting or fitting
+        rows = {row for row, ref in refs.items() if ref.commit in named}
         for index, row in enumerate(points.rows.tolist(), points.series.left_out):
             if row in rows:
-                indexes.setdefault(rows[row], []).append(index)
+                indexes.setdefault(asked, []).append(index)
     return indexes

@@ -57,7 +57,6 @@ def newest_points(
     """
     left_out = max(0, len(values) - MAX_POINTS)
     newest = tuple(values[left_out:].tolist())
-    # 1970-01-01 was a Thursday, and Monday is 0
-    weekdays = () if days is None else tuple(((days[left_out:] + 3) % 7).tolist())
-    series = HistorySeries(name, newest, meaning.scale, meaning.better, left_out, notes, weekdays)
+    dated = () if days is None else tuple(days[left_out:].tolist())
+    series = HistorySeries(name, newest, meaning.scale, meaning.better, left_out, notes, dated)
     return SeriesPoints(series, rows[left_out:])

@@ -34,6 +34,8 @@ _DAY_S = 86_400
 _MAX_QUOTED = 40  # characters of a time in a message
 _MAX_VERSION = 200  # characters
 _UNITS = {10**8: "seconds", 10**11: "milliseconds", 10**14: "microseconds", 10**17: "nanoseconds"}
+_COMPACT = (8, 10, 12, 14)  # digits of YYYYMMDD, and with HH, HHMM, HHMMSS
+_FIRST_COMPACT = 1970_01_01
 _DIGITS = str.maketrans("123456789", "000000000")
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
@@ -79,6 +81,7 @@ _VERSION = re.compile(
 )
 _RELEASE = re.compile(r"v?([0-9]+(?:\.[0-9]+)*)(.*)")
 _DESCRIBED = re.compile(r"(.*)-([0-9]+)-g[0-9a-f]{4,40}")  # of `git describe`
+_DIRTY = re.compile(r"(.*)-(?:dirty|modified|broken)")  # the same, of a changed worktree
 
 
 @dataclass
@@ -168,7 +171,7 @@ class TimeColumn:
         """
         numbers = numbering()
         at = np.fromiter(map(numbers.__getitem__, texts), np.int32, len(texts))
-        different = [text.strip(" \t") for text in numbers]
+        different = list(numbers)
         for reading in self._readings:
             if reading.fails_at is None:
                 reading.add(first, texts, different, at)
@@ -228,11 +231,15 @@ class TimeColumn:
     def _days_of_numbers(
         self, numbers: NDArray[np.int64], order: NDArray[np.int64], is_same: NDArray[np.bool_]
     ) -> NDArray[np.int64] | None:
-        """Return the days of times since 1970, whose size gives their unit; None for other numbers.
+        """Return the days of numbers: of dates such as 20250310 or 202503100300, or since 1970.
+
+        Seconds since 1970 and their parts are told apart by their size; other numbers have no days.
 
         Raises:
             ConfigError: There are several units, and the order depends on them.
         """
+        if (compact := _days_of_compact_dates(numbers)) is not None:
+            return compact
         unit = np.searchsorted(list(_UNITS), numbers, "right")
         per_second = np.array([1, 1, 10**3, 10**6, 10**9])[unit]
         wrong = is_same & (np.diff((numbers / per_second)[order]) < 0)
@@ -321,12 +328,39 @@ def _number_keys(texts: Sequence[str]) -> SortKeys:
     return (np.array(whole, dtype=np.int64), np.array(rest))
 
 
+def _days_of_compact_dates(numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return the days since 1970 of YYYYMMDD, also with HH, HHMM or HHMMSS; None for others."""
+    import pandas as pd
+
+    if not len(numbers) or numbers.min() < _FIRST_COMPACT:
+        return None
+    digits = len(str(numbers.max()))
+    if digits not in _COMPACT or len(str(numbers.min())) != digits:
+        return None
+    dates, clock = np.divmod(numbers, 10 ** (digits - _COMPACT[0]))
+    clock *= 10 ** (_COMPACT[-1] - digits)  # HHMMSS
+    if max(clock // 10_000) > 23 or max(clock // 100 % 100) > 59 or max(clock % 100) > 59:
+        return None
+    years = dates // 10_000
+    if years.min() < 1970 or years.max() > 2099:
+        return None
+    different, at = np.unique(dates, return_inverse=True)
+    try:
+        found = pd.to_datetime(different.astype(str), format="%Y%m%d")
+    except ValueError:
+        return None
+    days: NDArray[np.int64] = found.to_numpy().astype("datetime64[D]").astype(np.int64)
+    return days[at]
+
+
 def _version_key(text: str) -> tuple[Any, ...]:
     """Return the sort key of a version: 1.9, 1.10-rc.1, 1.10, 1.10-3-gabcd (of git), 1.11.
 
     Source:
         Semantic Versioning 2.0.0, section 11, but numbers inside words count as numbers: rc9, rc10.
     """
+    if dirty := _DIRTY.fullmatch(text):
+        text = dirty.group(1)
     described = _DESCRIBED.fullmatch(text)
     text, later = described.group(1, 2) if described else (text, "0")
     ((release, suffix),) = _RELEASE.findall(text)
@@ -336,7 +370,7 @@ def _version_key(text: str) -> tuple[Any, ...]:
     words = re.findall(r"[0-9]+|[a-z]+", suffix.lower())
     rank = 0 if not suffix else 1 if suffix[0] == "+" or "post" in words[:1] else -1
     natural = tuple((0, int(w), "") if w.isdigit() else (1, 0, w) for w in words)
-    return tuple(numbers), rank, natural, int(later)
+    return tuple(numbers), rank, natural, int(later), bool(dirty)
 
 
 def _nanoseconds(patterns: tuple[re.Pattern[str], ...], texts: Sequence[str]) -> SortKeys:
