@@ -8,7 +8,7 @@
 /** @type {Arm[]} one or two, in the order in which the driver names them */
 export const arms = required('ARMS').split(',').map(arm)
 
-/** Random seed of the load; a whole number. */
+/** Of every random choice; a whole number. */
 export const seed = number('SEED')
 
 /** Iterations started per second, over all arms; 0 for fixed work. */

@@ -33,7 +33,10 @@ def add(commands: "options.Commands") -> None:
         help="metric to explain (default: of each workload, the one that moved most)",
     )
     parser.add_argument(
-        "--pairs", type=int, metavar="N", help="number of extra pairs, not judged (default: 4)"
+        "--pairs",
+        type=options.positive_integer,
+        metavar="N",
+        help="number of extra pairs, not judged (default: 4)",
     )
     options.add_json(parser, "the explanation")
     parser.set_defaults(command=_explain)

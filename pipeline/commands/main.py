@@ -7,7 +7,9 @@ import argparse
 import contextlib
 import errno
 import io
+import itertools
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -38,8 +40,9 @@ from pipeline.commands import (
     site,
     soak,
 )
-from pipeline.system import log, output
+from pipeline.system import log, output, paths
 from pipeline.system.errors import Exit, PipelineError, hint_for
+from pipeline.system.sanitize import truncate
 
 COMMANDS = (
     *(run, explain, bisect, plan, deploy, load, compare, render, judge, releases, capacity, soak),
@@ -53,6 +56,10 @@ _EXITS = (
     " 7 baseline missing or unreadable, 8 disk full or a folder that cannot be used, 9 a service"
     " such as GitHub does not answer, 10 a publication was refused, 130 interrupted"
 )
+
+
+_ERROR_FILE = "--error-file"
+_MAX_NAME = 200  # characters of a path in a message
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,18 +78,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments; help and errors of argparse go through `output`."""
     text, errors = io.StringIO(), io.StringIO()
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
         with contextlib.redirect_stdout(text), contextlib.redirect_stderr(errors):
-            return build_parser().parse_args(argv)
-    finally:
+            parser = build_parser()
+            _require_filled(parser, words)
+            return parser.parse_args(words)
+    except SystemExit as stopped:  # after --help, or an error
         output.print_stdout(text.getvalue())
-        if errors.getvalue():
-            output.print_stderr(errors.getvalue().removesuffix("\n"))
+        if said := errors.getvalue().removesuffix("\n"):
+            output.print_stderr(said)
+            _write_error(_error_file(words), said)
+        raise SystemExit(stopped.code or Exit.STORAGE * output.has_failed()) from stopped
+
+
+def _require_filled(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Refuse an empty argument: a variable of the shell that is not set chooses no build.
+
+    Options whose default is a text may be empty.
+    """
+    parsers = list(options.parsers_of(parser))
+    for before, word in itertools.pairwise(("", *words)):
+        option = before if word == "" else word.removesuffix("=") if word.startswith("--") else ""
+        if word not in ("", f"{option}="):
+            continue
+        name = option.removeprefix("--").replace("-", "_")
+        if not any(isinstance(one.get_default(name), str) for one in parsers):
+            parser.error(f"argument {option}: its value is empty")
 
 
 def _exit_code(args: argparse.Namespace) -> Exit:
     """Run a command and return the exit code; print the error that stopped it."""
     try:
+        paths.require_current_folder()
         _remove_leftovers(args)
         return Exit(args.command(args))
     except PipelineError as error:
@@ -106,6 +134,9 @@ def _exit_code(args: argparse.Namespace) -> Exit:
             message = f"the disk is full: {error.filename or 'a file'}"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
             message = f"{error.filename}: {error.strerror}"
+        elif error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR) and error.filename:
+            name = truncate(f"{error.filename}", _MAX_NAME)
+            return _report_error(args, f"{name}: {error.strerror}", "", Exit.BAD_ARGUMENTS)
         else:
             raise
         return _report_error(args, message, hint_for(error), Exit.STORAGE)
@@ -115,12 +146,27 @@ def _report_error(args: argparse.Namespace, message: str, hint: str, exit_code: 
     """Print an error and its hint, write them to the file of `--error-file`; return the code."""
     text = f"error: {message}\nhint: {hint}" if hint else f"error: {message}"
     output.print_stderr(text)
-    if args.error_file is not None:
-        try:
-            args.error_file.write_text(f"{text}\n", encoding="utf-8")
-        except OSError as error:
-            log.log.warning("%s: cannot be written: %s", args.error_file, error.strerror)
+    _write_error(args.error_file, text)
     return exit_code
+
+
+def _error_file(words: Sequence[str]) -> Path | None:
+    """Return the file of `--error-file`, where the other arguments cannot be parsed."""
+    for before, word in itertools.pairwise((*words, "")):
+        if before == _ERROR_FILE and word:
+            return Path(word)
+        if before.startswith(f"{_ERROR_FILE}="):
+            return Path(before.partition("=")[2])
+    return None
+
+
+def _write_error(file: Path | None, text: str) -> None:
+    if file is None:
+        return
+    try:
+        file.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        log.log.warning("%s: cannot be written: %s", file, error.strerror)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -132,7 +178,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version")
     parser.add_argument(
-        "--error-file",
+        _ERROR_FILE,
         type=Path,
         metavar="FILE",
         help="if the command fails, also write the error and its hint to this file",

@@ -129,7 +129,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pull-request",
-        type=int,
+        type=options.positive_integer,
         metavar="N",
         help="publish on this pull request and its commit, as GitHub says, not on an event's",
     )

@@ -68,7 +68,7 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pull-request",
-        type=int,
+        type=options.positive_integer,
         metavar="N",
         help="with --publish: pull request to report to, outside of its workflow",
     )

@@ -4,11 +4,11 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
+from pipeline.system import paths
 from pipeline.system.errors import ConfigError, LaunchError
 from pipeline.system.log import log
 from pipeline.system.sanitize import truncate
@@ -91,7 +91,7 @@ class Api:
         Raises:
             ConfigError: The kubeconfig is missing or broken, or has no such context.
         """
-        self._kubeconfig = str(Path(kubeconfig).expanduser()) if kubeconfig else None
+        self._kubeconfig = str(paths.expand(kubeconfig)) if kubeconfig else None
         self._context = context or None
         self.retry_s = retry_s
         self._pause_s = pause_s

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pipeline.model.ports import Program
 from pipeline.model.subject import Arm
-from pipeline.system import processes
+from pipeline.system import paths, processes
 from pipeline.system.tls import ADDRESS
 
 COMPONENTS = ("server", "etcd", "manager")
@@ -95,7 +95,7 @@ class PortForwardConnector:
     def open(self, stack: ExitStack, service: ServiceRef, out: Path) -> Connection:
         """See `Connector.open`."""
         log = out / f"forward-{service.component}-{service.arm}.log"
-        config = [f"--kubeconfig={Path(self.kubeconfig).expanduser()}"] if self.kubeconfig else []
+        config = [f"--kubeconfig={paths.expand(self.kubeconfig)}"] if self.kubeconfig else []
         context = [f"--context={self.context}"] if self.context else []
         process = stack.enter_context(
             processes.background(

@@ -14,6 +14,7 @@ from pipeline.model.ports import Artifact
 from pipeline.model.results import ETCD_FSYNC, ETCD_MEMBERS, MINIMAL, PROFILE, REPLICAS
 from pipeline.model.subject import Arm, Product
 from pipeline.storage.settings import Settings
+from pipeline.system import paths
 from pipeline.system.errors import ConfigError, LaunchError, PipelineError
 
 _WEBHOOKS = "config/webhook"
@@ -190,7 +191,7 @@ def read_manifests(artifact: Artifact, settings: ProfileSettings) -> MiloManifes
 
 
 def _folder(path: Path | str) -> Path:
-    folder = Path(path).expanduser().absolute()
+    folder = paths.expand(path).absolute()
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder} with Milo's manifests", hint=_HINT)
     return folder

@@ -1,7 +1,6 @@
 """The list of environments: a new one is its settings, with its code, and one line here."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -12,6 +11,7 @@ from pipeline.environments.remote import RemoteSettings
 from pipeline.model.ports import EnvironmentSettings
 from pipeline.storage import toml_file
 from pipeline.storage.settings import from_table
+from pipeline.system import paths
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import truncate
 
@@ -54,7 +54,7 @@ def read_environment(name: str) -> EnvironmentSettings:
             hint=f"write {', '.join(ENVIRONMENT_SETTINGS)}, or the path of a .toml file with"
             " [environment]",
         )
-    tables = toml_file.parse(toml_file.read(Path(name).expanduser(), "the environment"), name)
+    tables = toml_file.parse(toml_file.read(paths.expand(name), "the environment"), name)
     table = tables.get("environment")
     if not isinstance(table, Mapping) or len(tables) > 1:
         raise ConfigError(f"{name}: must have one table, [environment], and nothing else")
@@ -100,6 +100,7 @@ def from_values(table: Mapping[str, object], source: str) -> EnvironmentSettings
         complaints = []
         for one in error.errors()[:_MAX_COMPLAINTS]:
             key = ".".join(["environment", *map(str, one["loc"][1:])])  # the first is the kind
-            text = "unknown key" if one["type"] == "extra_forbidden" else one["msg"]
+            is_unknown = one["type"] == "extra_forbidden"
+            text = "unknown key" if is_unknown else one["msg"].removeprefix("Value error, ")
             complaints.append(f"{source}: {truncate(key, _MAX_TEXT)}: {truncate(text, _MAX_TEXT)}")
         raise ConfigError(complaints[0], hint="\n".join(complaints[1:])) from error

@@ -93,7 +93,7 @@ def parse_spec(text: str) -> Spec:
     """
     shape = _SHAPE.fullmatch(text)
     if shape is None:
-        raise ValueError(f"`{text}` is not a subject; write one of {_FORMS}")
+        raise ValueError(_complaint(text))
     kind, place, revision = SpecKind(shape["kind"]), shape["place"] or "", shape["revision"] or ""
     match kind:
         case SpecKind.REFERENCE:
@@ -107,8 +107,15 @@ def parse_spec(text: str) -> Spec:
         case _:
             assert_never(kind)
     if not fits:
-        raise ValueError(f"`{text}` is not a subject; write one of {_FORMS}")
+        raise ValueError(_complaint(text))
     return Spec(kind, place, revision, _settings(text, shape["query"]))
+
+
+def _complaint(text: str) -> str:
+    reserved = (
+        "; neither a path nor a revision has an `@` or a `?`" if set(text) & {"@", "?"} else ""
+    )
+    return f"`{text}` is not a subject; write one of {_FORMS}{reserved}"
 
 
 def _settings(text: str, query: str | None) -> tuple[tuple[str, str], ...]:

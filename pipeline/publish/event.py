@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -40,7 +41,8 @@ _COMMON_KEYS = frozenset({"repository", "sender", "organization", "enterprise", 
 _COMMIT_KEYS = frozenset({"after", "merge_group", "master_branch", "release", "schedule", "inputs"})
 _URL = re.compile(r"https?://[^\s<>()\"'\\`]+")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/(?!\.{1,2}$)[A-Za-z0-9_.-]+")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,24 @@ class Runner:
 
     @property
     def api_url(self) -> str:
-        """The URL of the API without a trailing slash, with the path of an Enterprise Server."""
-        return (self.get("GITHUB_API_URL") or "https://api.github.com").rstrip("/")
+        """The URL of the API without a trailing slash, with the path of an Enterprise Server.
+
+        Raises:
+            ConfigError: GITHUB_API_URL is no such URL.
+        """
+        url = (self.get("GITHUB_API_URL") or "https://api.github.com").rstrip("/")
+        try:
+            parts = urlsplit(url)
+            is_usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+            is_usable = is_usable and parts.port != 0 and bool(_URL.fullmatch(url))
+        except ValueError:  # a broken address, or no such port
+            is_usable = False
+        if not is_usable:
+            raise ConfigError(
+                f"GITHUB_API_URL `{printable(url)}` is no http or https URL",
+                hint="such as https://api.github.com",
+            )
+        return url
 
     @property
     def run_url(self) -> str:
@@ -109,12 +127,13 @@ class Runner:
     def number(self, name: str, default: int) -> int:
         """Return a variable as a number."""
         text = self.get(name)
-        return int(text) if text.isdecimal() else default
+        return int(text) if _NUMBER.fullmatch(text) else default
 
 
 def current_runner() -> Runner:
-    """Return the runner of this process."""
-    return Runner(dict(os.environ))
+    """Return the runner of this process; bytes that are no text are replaced."""
+    environment = os.environ.items()
+    return Runner({key: os.fsencode(one).decode(errors="replace") for key, one in environment})
 
 
 def take_runner() -> Runner:
@@ -368,6 +387,7 @@ def _event_body(path: Path) -> _EventBody:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{path}: not an event: {where}: {first['msg']}", hint=hint) from error
-    except ValueError as error:
+        why = f"{where}: {first['msg']}" if where else "it is no JSON object"
+        raise ConfigError(f"{path}: not an event: {why}", hint=hint) from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: the event is not JSON", hint=hint) from error

@@ -115,6 +115,6 @@ def reproduce_command(options: PublishOptions, origin: Origin) -> str:
 def _pairs(text: str) -> int | None:
     if text == "auto":
         return None
-    if not (text.isascii() and text.isdecimal() and 2 <= int(text) <= MAX_PAIRS):
+    if not (re.fullmatch(r"[0-9]{1,9}", text) and 2 <= int(text) <= MAX_PAIRS):
         raise ConfigError(f"--pairs {text}: write a number from 2 to {MAX_PAIRS}, or `auto`")
     return int(text)

@@ -14,7 +14,7 @@ from pipeline.environments.registry import read_environment
 from pipeline.judge import calibrate, constants, policy
 from pipeline.judge.constants import MIN_PRIOR_RUNS
 from pipeline.judge.launches import by_launch
-from pipeline.judge.spreads import require_usable, run_spreads, with_run
+from pipeline.judge.spreads import require_usable, run_id, run_spreads, with_run
 from pipeline.judge.stored import against_stored, stored_pair
 from pipeline.model.calibration import Calibration
 from pipeline.model.report import Finding, Report
@@ -52,7 +52,8 @@ def run_calibration(
 
 
 def _require_usable(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
-    """Refuse runs of different builds, suites or machines, and runs with too few pairs."""
+    """Refuse runs of different builds, suites or machines, repeated ones, and too few pairs."""
+    seen: dict[str, Path] = {}
     for results, folder in zip(runs, folders, strict=True):
         baseline, candidate = (results.subjects[arm] for arm in Arm)
         if (baseline.digest, baseline.spec) != (candidate.digest, candidate.spec):
@@ -64,6 +65,8 @@ def _require_usable(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
             raise ConfigError(f"{folder}: another suite, or another version of it")
         if results.machine.fingerprint != runs[0].machine.fingerprint:
             raise ConfigError(f"{folder}: measured on another machine, or with other tools")
+        if (same := seen.setdefault(run_id(results), folder)) is not folder:
+            raise ConfigError(f"{folder}: is the same run as {same}", hint="name each run once")
     pairs = sum(len(results.valid_pairs) for results in runs)
     if pairs < calibrate.MIN_CALIBRATION_PAIRS:
         raise ConfigError(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline import toolchain
 from pipeline.environments import registry
+from pipeline.judge.constants import MIN_PAIRS
 from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Scale
 from pipeline.model.plan import PlanSummary
@@ -22,6 +23,7 @@ from pipeline.model.results import MINIMAL, PROFILE, Baseline, Machine, profile_
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.subject import Arm, Product, Spec, SpecKind, parse_spec
 from pipeline.runs import preflight, priors, suite_file
+from pipeline.runs.history.spreads_file import named_spreads
 from pipeline.runs.plan import Plan, draw_seed
 from pipeline.runs.suite_file import LoadedSuite, Suite
 from pipeline.storage import strict_json
@@ -83,7 +85,8 @@ def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
     loaded = suite_file.load(suite_file.path_of(request.suite))
     product = spec_of(request.candidate).product
     pairs = loaded.suite.pairs if request.pairs is None else request.pairs
-    _require_possible(pairs, loaded.suite)
+    asked = f"--pairs {pairs}" if request.pairs is not None else f"{request.suite}: pairs = {pairs}"
+    _require_possible(pairs, loaded.suite, asked)
     looks = looks_up_to(pairs) if request.pairs is None else ()
     usual_s = loaded.suite.budget_s if request.pairs is None else None
     budget_s = usual_s if request.budget_s is None else request.budget_s
@@ -137,15 +140,13 @@ def _require_environment_for(suite: Suite) -> None:
             )
 
 
-def _require_possible(pairs: int, suite: Suite) -> None:
-    hint = "`--pairs auto`, the default, measures as many as the verdict needs"
-    if pairs < 2:
-        raise ConfigError(f"--pairs {pairs}: an interval needs at least 2 pairs", hint=hint)
+def _require_possible(pairs: int, suite: Suite, source: str) -> None:
+    if pairs < MIN_PAIRS:
+        raise ConfigError(f"{source}: an interval needs at least {MIN_PAIRS} pairs")
     if pairs > (most := max_pairs(suite)):
         raise ConfigError(
-            f"--pairs {pairs}: a run of this suite has at most {most} pairs, because larger"
-            " results cannot be read again",
-            hint=hint,
+            f"{source}: a run of this suite has at most {most} pairs, because larger results cannot"
+            " be read again"
         )
 
 
@@ -183,7 +184,11 @@ def in_environment(loaded: LoadedSuite, environment: EnvironmentSettings) -> Loa
 
 def preview(request: RunRequest) -> tuple[PlanSummary, ResourceEstimate]:
     """Return what `plan` prints: what would run, and what it needs of this machine."""
-    _, plan = resolve_plan(request)
+    loaded, plan = resolve_plan(request)
+    if request.against or request.baseline:
+        _resolve_builds(request, loaded)
+    if request.prior:
+        named_spreads(request.prior)
     specs = [spec_of(spec) for spec in (request.candidate, request.against) if spec]
     preflight.require(plan, specs, Path("out"))
     return plan.summary(), preflight.resource_estimate(plan, specs)

@@ -136,7 +136,7 @@ def _build_commands(resolved: ResolvedRun, command: str) -> Mapping[Arm, str]:
 def keep_environment(request: RunRequest, out: Path) -> None:
     """Copy the file of the environment into the folder of a run, if the request names one."""
     if request.environment.endswith(".toml"):
-        text = toml_file.read(Path(request.environment).expanduser(), "the environment")
+        text = toml_file.read(paths.expand(request.environment), "the environment")
         codec.write_text(out / ENVIRONMENT, text)
 
 

@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -306,7 +307,7 @@ class LoadedSuite(BaseModel):
 
 def path_of(name: str) -> Path:
     """Return the path of a suite, given its name or path, or raise ConfigError."""
-    return Path(name).expanduser() if name.endswith(".toml") else bundled_path(name)
+    return paths.expand(name) if name.endswith(".toml") else bundled_path(name)
 
 
 def bundled_path(name: str) -> Path:
@@ -425,9 +426,9 @@ def _digest_with_files(set_keys: str, suite: Suite) -> str:
     own = own_files(suite)
     used = {path for workload in suite.workloads for path in workload.driver.tree().values()}
     for path in sorted(used - set(own.values())):
-        content.update(path.name.encode() + b"\0" + path.read_bytes())
+        content.update(os.fsencode(path.name) + b"\0" + path.read_bytes())
     for name, path in sorted(own.items()):  # by name only: the suite may have been moved
-        content.update(name.encode() + b"\0" + path.read_bytes())
+        content.update(os.fsencode(name) + b"\0" + path.read_bytes())
     return f"sha256:{content.hexdigest()}"
 
 
@@ -461,7 +462,7 @@ def line_of(text: str, keys: Sequence[int | str]) -> int:
     counts: dict[tuple[int | str, ...], int] = {}
     table: tuple[int | str, ...] = ()
     array: tuple[int | str, ...] = ()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if header := re.match(r"\s*(\[\[?)\s*([\w.-]+)\s*\]", line):
             table = _table_location(header[2].split("."), counts, is_array=header[1] == "[[")
             location = table

@@ -3,6 +3,7 @@
 import codecs
 import difflib
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from pipeline.system.errors import ConfigError
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # also part of the marks of UTF-32
+_LARGEST = 1e15
 _MAX_BYTES = 2**19  # ours have 12 kB
 
 
@@ -72,11 +74,27 @@ def parse(text: str, name: str) -> dict[str, Any]:
         ConfigError: The text is not TOML; the message has the line.
     """
     try:
-        return tomllib.loads(text)
+        table = tomllib.loads(text)
+        _require_sizes(table, name)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not TOML: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{name}: not TOML: it is nested too deeply") from error
+    except ValueError as error:  # Python reads no number of thousands of digits
+        raise ConfigError(f"{name}: a number in it has too many digits") from error
+    return table
+
+
+def _require_sizes(value: object, name: str, key: str = "") -> None:
+    """Refuse numbers that no setting has, so that no calculation with them overflows."""
+    if isinstance(value, dict):
+        for inner, one in value.items():
+            _require_sizes(one, name, f"{key}.{inner}" if key else inner)
+    elif isinstance(value, list):
+        for one in value:
+            _require_sizes(one, name, key)
+    elif isinstance(value, int | float) and _LARGEST < abs(value) < math.inf:
+        raise ConfigError(f"{name}: {key}: a number above {_LARGEST:g} is no setting")
 
 
 def dumps(table: Mapping[str, Any]) -> str:

@@ -85,6 +85,51 @@ def _user_folder(what: str, variable: str, default: str) -> Path:
     return folder
 
 
+def require_current_folder() -> None:
+    """Raise StorageError if the current folder was deleted, or cannot be read."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise StorageError(
+            f"the current folder cannot be used: {error.strerror}", hint="change to another folder"
+        ) from error
+
+
+def expand(text: str | Path) -> Path:
+    """Return a path whose `~` is a home folder.
+
+    Raises:
+        ConfigError: The home folder is unknown.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{text}: the home folder of `~` is unknown") from error
+
+
+def quote(path: Path) -> str:
+    """Return a path as one word of a shell that is no option, also if its name is no text."""
+    text = os.fspath(path)
+    text = f"./{text}" if text.startswith("-") else text
+    if _is_text(text):
+        return shlex.quote(text)
+    return "$'" + "".join(map(_escaped, os.fsencode(text))) + "'"
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8
+        return False
+    return text.isprintable()
+
+
+def _escaped(byte: int) -> str:
+    character = chr(byte)
+    is_plain = 32 <= byte < 127 and character not in "\\'"
+    return character if is_plain else f"\\x{byte:02x}"
+
+
 def require_new_folder(folder: Path, *, resume: str) -> None:
     """Return if an output folder can be created, before hours are spent on its content.
 
@@ -98,7 +143,8 @@ def require_new_folder(folder: Path, *, resume: str) -> None:
         if folder.exists() and any(folder.iterdir()):
             raise ConfigError(
                 f"{folder} is not empty, and nothing that was measured is ever overwritten",
-                hint=f"leave out --out to get a new folder, or go on with `{resume}`",
+                hint=f"leave out --out to get a new folder, or go on with"
+                f" `milo-perf {resume} {quote(folder)}`",
             )
         nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         with tempfile.TemporaryFile(dir=nearest):
@@ -123,9 +169,7 @@ def result_file(folder: Path, name: str) -> Path:
     if folder.is_file():
         holder = folder.absolute().parent
         is_inside = (holder / name).exists()
-        hint = (
-            f"name the folder that it is in: {shlex.quote(str(folder.parent))}" if is_inside else ""
-        )
+        hint = f"name the folder that it is in: {quote(folder.parent)}" if is_inside else ""
         raise BaselineError(f"{folder}: is a file, and the folder of a {kind} is wanted", hint=hint)
     if not folder.exists():
         raise BaselineError(f"{folder}: no such folder", hint=_nearest(folder.parent, name))
@@ -133,7 +177,7 @@ def result_file(folder: Path, name: str) -> Path:
         if (folder / other).exists():
             raise BaselineError(
                 f"{folder}: is the folder of a {what}, and that of a {kind} is wanted",
-                hint=f"`{command} {shlex.quote(str(folder))}`",
+                hint=f"`milo-perf {command} {quote(folder)}`",
             )
     raise BaselineError(
         f"{folder}: is no folder of a {kind}: there is no {name} in it", hint=_nearest(folder, name)
@@ -151,7 +195,7 @@ def portable_name(path: str, copy: Path | None = None) -> str:
     if not (given.is_absolute() or path.startswith("~")):
         return path
     here = Path.cwd()
-    for one in (given.expanduser(), copy):
+    for one in (expand(given), copy):
         whole = one and Path(os.path.normpath(one.absolute()))
         if whole and whole.is_relative_to(here):
             return str(whole.relative_to(here))
@@ -167,6 +211,6 @@ def _nearest(place: Path, name: str) -> str:
         except OSError:
             continue
         if files:
-            names = ", ".join(shlex.quote(f"{path.parent}") for path in files[:_SUGGESTIONS])
+            names = ", ".join(quote(path.parent) for path in files[:_SUGGESTIONS])
             return f"did you mean one of these, newest first: {names}"
     return f"a {kind} says at its end where its folder is; by default it is below out/"

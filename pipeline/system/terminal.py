@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.system import output
+from pipeline.system import output, paths
 
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
@@ -22,7 +22,8 @@ def width_and_color() -> dict[str, Any]:
 
 def command(*words: object) -> str:
     """Return a command line of milo-perf, quoted for the shell."""
-    return shlex.join(["milo-perf", *map(str, words)])
+    quoted = [paths.quote(w) if isinstance(w, Path) else shlex.quote(f"{w}") for w in words]
+    return " ".join(["milo-perf", *quoted])
 
 
 def new_folder(suite: str | None) -> Path:

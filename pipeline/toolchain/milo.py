@@ -348,7 +348,7 @@ def with_settings(spec: Spec, subject: Subject, path: Path, reference: str = "")
 def _named_manifests(spec: Spec) -> Path | None:
     """Return the folder that a spec names for its manifests."""
     named = dict(spec.settings).get(_MANIFESTS)
-    return Path(named).expanduser().absolute() if named else None
+    return paths.expand(named).absolute() if named else None
 
 
 def _settings(spec: Spec, prefix: str) -> Iterator[tuple[str, str]]:
@@ -371,7 +371,7 @@ def _by_digest(spec: Spec) -> Path:
 
 
 def _path(spec: Spec) -> Path:
-    return Path(spec.place).expanduser().absolute()
+    return paths.expand(spec.place).absolute()
 
 
 def _copy(sha: str) -> Path:

@@ -298,7 +298,7 @@ def _find(name: str, variable: str, hint: str, error: type[PipelineError]) -> Pa
 def _from_variable(variable: str, hint: str, error: type[PipelineError]) -> Path | None:
     if not (value := os.environ.get(variable)):
         return None
-    path = Path(value).expanduser().absolute()
+    path = paths.expand(value).absolute()
     if not _is_executable(path):
         raise error(f"{variable} is {value}, which is not an executable file", hint=hint)
     return path

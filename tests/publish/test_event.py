@@ -1,11 +1,13 @@
 """Which commit an event names; one that names none has nothing published on any."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from pipeline.publish import event as events
-from pipeline.publish.event import Runner
+from pipeline.publish.event import ReportLinks, Runner, current_runner, read_event
+from pipeline.system.errors import ConfigError
 from tests.github.fake import GitHub as Fake
 from tests.publishing import SLOW, Publish, finished
 
@@ -89,3 +91,48 @@ def test_the_name_of_an_event_is_enough_to_refuse_it(tmp_path: Path, name: str) 
     assert events.read_event(None, runner, events.ReportLinks()).origin.head_sha == ""
     runner = Runner({**runner.variables, "GITHUB_EVENT_NAME": "push"})
     assert events.read_event(None, runner, events.ReportLinks()).origin.head_sha == SHA
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[bad",
+        "not a url",
+        "file:///etc/passwd",
+        "//x",
+        "https://",
+        "http://x:99999",
+        "https://x y",
+        "https://\u00fc:x",
+    ],
+)
+def test_an_address_of_the_api_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="is no http or https URL"):
+        _ = Runner({"GITHUB_API_URL": url}).api_url
+    good = "https://github.example/api/v3/"
+    assert Runner({"GITHUB_API_URL": good}).api_url == good.rstrip("/")
+
+
+@pytest.mark.parametrize("name", ["a/..", "a/.", "a/b/c", "a", "/b", "a b/c"])
+def test_a_repository_is_an_owner_and_a_name(name: str) -> None:
+    with pytest.raises(ConfigError, match="is not owner/name"):
+        _ = Runner({"GITHUB_REPOSITORY": name}).repository
+    assert Runner({"GITHUB_REPOSITORY": "a.b/..c"}).repository == "a.b/..c"
+
+
+def test_numbers_of_any_length_and_bytes_that_are_no_text_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GITHUB_RUN_ATTEMPT", "1" * 5000)
+    monkeypatch.setenv("GITHUB_SERVER_URL", os.fsdecode(b"https://x\xff"))
+    runner = current_runner()
+    assert runner.number("GITHUB_RUN_ATTEMPT", 1) == 1
+    runner.get("GITHUB_SERVER_URL").encode()
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "[]", "{", "1"])
+def test_an_event_that_is_none_is_one_sentence(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "event.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"the event is not JSON|is no JSON object"):
+        read_event(path, Runner({}), ReportLinks())

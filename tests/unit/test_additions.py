@@ -185,7 +185,7 @@ kind = "local"
 [[workload]]
 name = "rest"
 probes = [{probes}]
-metric = [{{ name = "value", select = "{select}", unit = "{unit}", margin = 1 }}]
+metric = [{{ name = "value", select = "{select}", unit = "{unit}", margin = 1.0 }}]
 [workload.driver]
 {driver}
 """
@@ -233,7 +233,7 @@ export default function () {
 WORKLOAD = """
 [[workload]]
 name = "version"
-metric = [{ name = "requests", select = "requests", unit = "1", margin = 1 }]
+metric = [{ name = "requests", select = "requests", unit = "1", margin = 1.0 }]
 [workload.driver]
 kind = "k6"
 script = "version.js"

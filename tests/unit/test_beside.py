@@ -346,3 +346,26 @@ def test_any_bytes_are_read_or_refused_in_a_sentence(data: bytes) -> None:
 def test_tables_that_are_nested_too_deeply_are_a_sentence() -> None:
     with pytest.raises(ConfigError, match=r"x\.toml: not TOML"):
         toml_file.parse("a = " + "[" * 100_000, "x.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"pairs = {'1' * 5000}",
+        f"pairs = 0x{'f' * 5000}",
+        f"{'a.' * 5000}a = 1",
+        "rate = 1e308",
+        "projects = 9223372036854775807",
+        "a = [{ b = [1, -1e16] }]",
+    ],
+)
+def test_numbers_and_keys_beyond_all_sense_are_a_sentence(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^x\.toml: "):
+        toml_file.parse(text, "x.toml")
+
+
+def test_a_suite_beside_a_file_whose_name_is_no_text_has_a_digest(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "mine.js").write_text(SCRIPT)
+    (tmp_path / "lib" / os.fsdecode(b"a\xff.js")).write_text("export const x = 1\n")
+    assert suite_file.load(suite(tmp_path)).digest.startswith("sha256:")

@@ -157,6 +157,17 @@ def test_a_commit_whose_build_is_dear_is_measured_later() -> None:
 positions = st.lists(st.integers(1, 60), min_size=1, max_size=8, unique=True)
 
 
+@pytest.mark.parametrize("unit", [0.05, 0.1, 0.5, 2.0, 10.0])
+def test_two_changes_of_one_size_do_not_depend_on_the_unit(unit: float) -> None:
+    shares = [
+        change_posterior(
+            [MeasuredBuild(at, (at * one,)) for at in (1, 2)], PairVariance(one**2, 4.0), 3.0 * one
+        ).shares
+        for one in (unit, 1.0)
+    ]
+    assert shares[0] == pytest.approx(shares[1], abs=1e-6)
+
+
 @given(positions, st.data(), st.floats(0.1, 10.0))
 def test_shares_are_probabilities_and_do_not_depend_on_the_unit(
     at: list[int], data: st.DataObject, unit: float

@@ -232,6 +232,12 @@ def test_runs_that_do_not_belong_together_are_refused(
         baselines.run_calibration(REQUEST, runs, tmp_path)
 
 
+def test_one_run_is_not_counted_twice(tmp_path: Path) -> None:
+    runs = [kept(tmp_path, name, equal(0.02)) for name in ("a", "b")]
+    with pytest.raises(ConfigError, match="is the same run as"):
+        baselines.run_calibration(REQUEST, runs, tmp_path)
+
+
 def test_too_few_pairs_are_refused(tmp_path: Path) -> None:
     run = kept(tmp_path, "a", equal(0.02, 4))
     with pytest.raises(ConfigError, match="4 valid pairs of equal builds are too few"):

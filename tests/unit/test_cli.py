@@ -107,6 +107,48 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
         ),
         pytest.param(["nonsense"], 2, "invalid choice", id="unknown command"),
         pytest.param(["run", "--environment", "moon"], 2, "no environment", id="environment"),
+        *(
+            pytest.param(words, 2, "its value is empty", id=f"{words[0]} {words[-2:]}")
+            for words in (
+                ["run", "--candidate", "reference", "--against", ""],
+                ["run", "--candidate", "reference", "--against="],
+                ["plan", "--environment", ""],
+                ["compare", "x", "--baseline", ""],
+                ["history", "x.csv", "--html", ""],
+                ["render", ""],
+            )
+        ),
+        *(
+            pytest.param(words, code, "nosuchuser", id=f"home of nobody {words[0]} {words[-1]}")
+            for code, words in (
+                (2, ["plan", "--suite", "~nosuchuser/x.toml"]),
+                (2, ["plan", "--environment", "~nosuchuser/x.toml"]),
+                (2, ["run", "--candidate", "binary:~nosuchuser/x"]),
+                (2, ["bisect", "~nosuchuser/x", "--good", "a", "--bad", "b", "--build", "c"]),
+            )
+        ),
+        *(
+            pytest.param([*words, "a" * 300], code, "", id=f"a long name {words[0]}")
+            for code, words in (
+                (2, ["render"]),
+                (2, ["plan", "--suite"]),
+                (2, ["baseline", "show"]),
+                (2, ["site", "--out", "s", "--history"]),
+            )
+        ),
+        pytest.param(["explain", "x", "--pairs", "0"], 2, "above zero", id="no extra pairs"),
+        pytest.param(
+            ["publish", "x", "--pull-request", "0"], 2, "above zero", id="no pull request"
+        ),
+        pytest.param(["plan", "--baseline", "nobody"], 7, "no baseline `nobody`", id="plan: none"),
+        pytest.param(["plan", "--prior", "nofile"], 7, "nofile", id="plan: no prior"),
+        pytest.param(
+            ["plan", "--against", "binary:x"], 2, "of different products", id="plan: two products"
+        ),
+        pytest.param(
+            ["plan", "--candidate", "source:.@HEAD@{1}"], 2, "has an `@`", id="two @ in a spec"
+        ),
+        pytest.param(["releases", "--push", "x", "--branch", "b"], 7, "no such folder", id="push"),
     ],
 )
 def test_bad_input_is_one_clear_sentence_with_its_exit_code(
@@ -133,6 +175,61 @@ def test_an_error_and_its_hint_are_written_to_the_file_that_is_asked_for(
     assert not file.exists()
 
 
+def test_options_that_are_empty_by_default_may_be_empty(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = [
+        "--report-url",
+        "",
+        "--artifact-url=",
+        "--ignore",
+        "",
+        "--fork-label",
+        "",
+        "--build",
+        "",
+    ]
+    assert "is empty" not in told(capsys, "publish", "/nonexistent", "--to", "check", *words)[2]
+
+
+def test_errors_of_arguments_are_written_to_the_file_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "error.txt"
+    for words in (["--error-file", str(file), "plan", "--bogus"], [f"--error-file={file}", "no"]):
+        code, _, stderr = told(capsys, *words)
+        assert code == 2
+        assert file.read_text() == stderr
+        file.unlink()
+
+
+def test_an_error_of_a_name_that_is_no_text_is_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "error.txt"
+    code, _, _ = told(capsys, "--error-file", str(file), "render", os.fsdecode(b"no\xff"))
+    assert code == 7
+    assert "no such folder" in file.read_text()
+
+
+@pytest.mark.parametrize("command", [["plan", "--suite", "smoke"], ["doctor"], ["--help"]])
+def test_a_folder_that_was_deleted_is_one_sentence(command: list[str], tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = f"import os, sys; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r});"
+    code += f"from pipeline.commands.main import main; sys.exit(main({command!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(paths.project_path())},
+        check=False,
+    )
+    assert done.returncode == (0 if command == ["--help"] else 8)
+    assert ("the current folder cannot be used" in done.stderr) is (command != ["--help"])
+    assert "Traceback" not in done.stderr
+
+
 def test_a_folder_that_is_meant_is_named(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,12 +245,12 @@ def test_a_folder_that_is_meant_is_named(
         words = command.split()
         assert newest in told(capsys, *words, "runs")[2]
         assert newest in told(capsys, *words, "runs/none")[2]
-        assert "`capacity --resume search`" in told(capsys, *words, "search")[2]
+        assert "`milo-perf capacity --resume search`" in told(capsys, *words, "search")[2]
         code, _, said = told(capsys, *words, "runs/new/results.json")
         assert (code, "name the folder that it is in: runs/new" in said) == (7, True), said
         assert "by default it is below out/" in told(capsys, *words, "empty")[2]
-    assert "`compare runs/new`" in told(capsys, "capacity", "--resume", "runs/new")[2]
-    assert "`compare runs/new`" in told(capsys, "evaluate", "--resume", "runs/new")[2]
+    assert "`milo-perf compare runs/new`" in told(capsys, "capacity", "--resume", "runs/new")[2]
+    assert "`milo-perf compare runs/new`" in told(capsys, "evaluate", "--resume", "runs/new")[2]
     Path("runs").rename("out")
     assert "newest first: out/new" in told(capsys, "compare", "nowhere")[2]
 

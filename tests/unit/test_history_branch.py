@@ -199,7 +199,7 @@ def test_a_file_that_lost_nights_is_noticed(
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        pytest.param(rf"printf '\377\376\n' > {FILE}", "cannot be read", id="not UTF-8"),
+        pytest.param(rf"printf '\377\376\n' > {FILE}", "is not UTF-8", id="not UTF-8"),
         pytest.param(f"printf '[%100000s\\n' | tr ' ' '[' > {FILE}", "50000 values", id="deep"),
         pytest.param(f"head -c 9000000 /dev/zero > {FILE}", "larger than 5 MiB", id="large"),
     ],
@@ -419,7 +419,8 @@ def test_a_run_says_neither_its_suite_nor_which_way_is_better(
     flipped = replace(metric("get_p50"), better=Better.HIGHER, gate=False)
     strange = metric("of_its_own")
     values = [0.1, 0.1, 0.1]
-    found = results((flipped, values, values), (strange, values, values))
+    specs = ("source:../milo@1", "source:../milo@2")
+    found = results((flipped, values, values), (strange, values, values), specs=specs)
     codec.RESULTS.write(tmp_path / "results.json", found)
     file = tmp_path / "nights.jsonl"
     words = ["history", str(file), "--append", str(tmp_path)]

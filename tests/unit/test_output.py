@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.commands import main as cli
@@ -259,17 +259,33 @@ def test_a_new_folder_that_cannot_be_made_is_one_sentence_before_anything_starts
     ]
 
 
-def test_a_command_that_is_printed_can_be_pasted() -> None:
-    said = terminal.command("run", "--resume", Path("my runs/it's $HOME"))
-    done = subprocess.run(
-        ["bash", "-c", f"printf '%s\\n' {said}"], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines() == [
-        "milo-perf",
-        "run",
-        "--resume",
-        "my runs/it's $HOME",
-    ]
+@given(name=st.binary(min_size=1, max_size=12).filter(lambda one: not {0, 10, 47} & set(one)))
+@example(name=b"my runs it's $HOME")
+@example(name=b"-x")
+@example(name=b"i\xff")
+@example(name="\u00e9\u2028".encode())
+def test_a_command_that_is_printed_can_be_pasted(name: bytes) -> None:
+    said = terminal.command("run", "--resume", Path(os.fsdecode(name)))
+    assert said.isprintable()
+    line = f"printf '%s\\n' {said}".encode()
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
+    *words, folder, end = done.stdout.split(b"\n")
+    assert words == [b"milo-perf", b"run", b"--resume"]
+    assert folder.removeprefix(b"./") == name
+    assert not folder.startswith(b"-")
+    assert not end
+
+
+def test_help_that_cannot_be_printed_is_no_success() -> None:
+    for word in ("--help", "--version"):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "pipeline", word],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+        assert done.returncode == 8
 
 
 def test_what_may_not_be_touched_is_one_sentence(

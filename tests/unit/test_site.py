@@ -317,7 +317,7 @@ def test_releases_that_are_kept_on_a_branch_have_their_page(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--push", "none", "--branch", "b"), "none/releases.json"),
+        (("--push", "none", "--branch", "b"), "none: no such folder"),
         (("--push", "none"), "--push needs --branch"),
         (("--push", "none", "--branch", "b", "a=binary:b"), "--push measures nothing"),
         (("--branch", "b", "a=binary:b", "c=binary:d"), "need --push"),

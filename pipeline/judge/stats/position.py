@@ -20,6 +20,7 @@ MAX_CAUSES = 3
 """Largest number of causes that are told apart at once."""
 
 _NODES = 16  # values of the variance that are averaged over
+_ROUNDING = 1e-9  # relative: changes that differ by less are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,11 @@ def change_posterior(
         ways += (causes - 1) * math.log(MORE_CAUSES)
         is_known = (gaps[starts] == 1) & np.isin(np.asarray(ends)[starts + 1], list(known))
         steps[is_known] = -math.inf
-        largest = starts[np.arange(len(starts)), steps.argmax(axis=1)]
+        most = steps.max(axis=1, keepdims=True)
+        first = (steps >= most - _ROUNDING * np.abs(most)).argmax(
+            axis=1
+        )  # of equal ones, the first
+        largest = starts[np.arange(len(starts)), first]
         largest[is_known.all(axis=1)] = number
         parts.append((score + ways[:, None], largest))
     top = max(float(score.max()) for score, _ in parts)

@@ -69,7 +69,7 @@ def spec_text(request: BisectRequest, commit: str) -> str:
 
 def folder_of(request: BisectRequest) -> Path:
     """Return the folder of the clone."""
-    return Path(request.repository.partition("?")[0]).expanduser()
+    return paths.expand(request.repository.partition("?")[0])
 
 
 def run_request(request: BisectRequest) -> RunRequest:

@@ -20,6 +20,7 @@ from pipeline.runs import preflight
 from pipeline.runs.plan import Plan
 from pipeline.runs.request import resolve, spec_of
 from pipeline.runs.suite_file import LoadedSuite
+from pipeline.system import paths
 from pipeline.system.errors import ConfigError
 from pipeline.system.sanitize import truncate
 
@@ -148,7 +149,7 @@ def _tagged(repository: str, text: str) -> list[Release]:
 
 
 def _tags_of(repository: str) -> Mapping[str, str]:
-    tags = toolchain.git_tags(Path(repository).expanduser())
+    tags = toolchain.git_tags(paths.expand(repository))
     if tags is None:
         raise ConfigError(
             f"{repository} is not a git repository, or git is missing",

@@ -181,7 +181,7 @@ def read_releases(folder: Path) -> tuple[ReleaseSeries, dict[str, ResultSet]]:
     Raises:
         BaselineError: The file cannot be read.
     """
-    data = artifact.file_in(folder, paths.RELEASES) or b""
+    data = artifact.file_in(paths.result_file(folder, paths.RELEASES).parent, paths.RELEASES) or b""
     try:
         series = codec.RELEASES.parse(data)
     except ValueError as error:
