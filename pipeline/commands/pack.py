@@ -12,6 +12,9 @@ from pipeline.system import output
 from pipeline.system.errors import ConfigError, Exit, PipelineError
 from pipeline.system.log import log
 
+_REPOSITORY = re.compile(r"[a-z0-9.-]+(?::[0-9]+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
+"""Name of a repository, as in the OCI Distribution Specification."""
+
 
 def add(commands: "options.Commands") -> None:
     """Add the command."""
@@ -113,14 +116,20 @@ def write_images(
     from pipeline.environments.images import pack
     from pipeline.runs.request import spec_of
 
+    if not _REPOSITORY.fullmatch(registry):
+        raise ConfigError(
+            f"--registry {registry}: cannot be in the name of an image",
+            hint="such as europe-docker.pkg.dev/project/folder",
+        )
+    builds = [toolchain.artifact(spec_of(written), build) for written in specs]
+    for written, artifact in zip(specs, builds, strict=True):
+        if artifact.image:
+            raise ConfigError(f"`{written}` is an image already", hint="name it in the run itself")
     etcd = toolchain.program("etcd")
     images = [pack("etcd", {"etcd": etcd.path}, etcd.digest, registry)]
     if load_pods:
         images += [pack(*one, registry) for one in _load_images()]
-    for written in specs:
-        artifact = toolchain.artifact(spec_of(written), build)
-        if artifact.image:
-            raise ConfigError(f"`{written}` is an image already", hint="name it in the run itself")
+    for artifact in builds:
         name = str(artifact.product)
         images.append(pack(name, {name: artifact.binary}, artifact.subject.digest, registry))
     return [(image.reference, image.archive) for image in images]

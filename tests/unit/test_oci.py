@@ -165,6 +165,8 @@ def test_the_list_of_what_is_in_it_names_every_module(
         (["--oci", "x.tar", "reference"], "--oci takes no SPEC"),
         (["--oci", "x.tar", "--label", "x"], "--label x: write NAME=VALUE"),
         (["--arch", "arm64", "--registry", "x", "reference"], "are for --oci FILE"),
+        (["--registry", "BAD NAME", "reference"], "--registry BAD NAME: cannot be in the name"),
+        (["--registry", "https://x", "reference"], "cannot be in the name of an image"),
     ],
 )
 def test_arguments_that_do_not_fit_are_named(
