@@ -59,16 +59,9 @@ def delete_objects(targets: Mapping[Arm, Target], run: str) -> None:
             token = target.admin_token()
             for kind in (_PROJECTS, _NAMESPACES, _ORGANIZATIONS):
                 for name in _names(target, token, kind, run):
-                    _delete(target, token, f"{kind}/{name}")
+                    _call(target, token, "DELETE", f"{kind}/{name}")
         except (NetworkError, StorageError) as error:
             log.warning("what the load %s made in the %s may still be there: %s", run, arm, error)
-
-
-def _delete(target: Target, token: str, path: str) -> None:
-    try:
-        _call(target, token, "DELETE", path)
-    except NetworkError as error:  # controllers may have deleted it since it was listed
-        log.info("not deleted: %s", error)
 
 
 def _names(target: Target, token: str, kind: str, run: str) -> list[str]:

@@ -46,7 +46,9 @@ def content(url: str, *, ca_file: Path | None = None, token: str = "") -> bytes:
 def call(
     method: str, url: str, body: object = None, *, ca_file: Path | None = None, token: str = ""
 ) -> tuple[int, Any]:
-    """Send JSON; return the status and the parsed body.  With a body, 409 is no error.
+    """Send JSON; return the status and the parsed body.
+
+    With a body, 409 is no error: it is there.  Nor is 404 of a DELETE: it is gone.
 
     Another status that is not 2xx is a NetworkError with the server's message, and so is an answer
     that is not JSON.
@@ -246,7 +248,8 @@ class ServerConnection:
 def _send(method: str, url: str, ca_file: Path | None, token: str, body: object) -> Any:  # noqa: ANN401 (requests is imported late)
     import requests
 
-    accepted = (HTTPStatus.CONFLICT,) if body is not None else ()
+    accepted = [HTTPStatus.CONFLICT] if body is not None else []
+    accepted += [HTTPStatus.NOT_FOUND] if method == "DELETE" else []
     try:
         response = _session().request(
             method, url, json=body, **_options(ca_file, token, _TIMEOUT_S)

@@ -130,6 +130,27 @@ def test_an_object_that_is_gone_already_keeps_no_other(tmp_path: Path) -> None:
     assert not any(server.names.values())
 
 
+def test_a_server_that_answers_no_deletion_is_asked_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stuck(Server):
+        """It lists and deletes nothing."""
+
+        def answer(self, one: Request, body: bytes) -> None:
+            if one.command == "DELETE":
+                self.asked.append(one.command)
+                one.say("{}", 500)
+            else:
+                super().answer(one, body)
+
+    server = Stuck("perf-1-project-0", "perf-1-project-1")
+    with server.up(tmp_path) as targets:
+        created_objects.delete_objects(targets, "perf-1")
+
+    assert server.asked.count("DELETE") == 1
+    assert "may still be there" in caplog.text
+
+
 def test_a_server_that_is_gone_keeps_nobody_from_ending(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
