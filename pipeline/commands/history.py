@@ -81,7 +81,7 @@ def add(commands: "options.Commands") -> None:
     parser.add_argument(
         "--least",
         dest="rule",
-        type=size,
+        type=least_rule,
         metavar="SIZE",
         help="smallest change that matters: 2.5%% (default) or 0.025; of amounts, one without %%"
         " (default: every change)",
@@ -116,8 +116,8 @@ def _history(args: argparse.Namespace) -> Exit:
     return exit_code
 
 
-def size(text: str) -> "HistoryRule":
-    """Return the rule of `2%` or `0.02`; argparse shows the error."""
+def least_rule(text: str) -> "HistoryRule":
+    """Return the rule that `2%` or `0.02` asks for; argparse shows the error."""
     from pipeline.judge.history import HistoryRule
 
     is_percent = text.endswith("%")

@@ -1,7 +1,7 @@
 """The history of a metric over many runs, and the change points in it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.model.metric import Better, Scale
@@ -49,9 +49,14 @@ def is_same_commit(one: str, other: str) -> bool:
     short, long = sorted((one.lower(), other.lower()), key=len)
     if short == long:
         return True
-    if not (_HEX.fullmatch(short) and _HEX.fullmatch(long) and long.startswith(short)):
+    if not (long.startswith(short) and _HEX.fullmatch(short) and _HEX.fullmatch(long)):
         return False
     return is_commit_id(long) or not short.isdecimal()  # digits alone may be a count or a date
+
+
+def is_one_of(commit: str, commits: Iterable[str]) -> bool:
+    """Return True if a commit is one of some, any of which may be abbreviated."""
+    return any(is_same_commit(commit, one) for one in commits)
 
 
 @dataclass(frozen=True, slots=True)

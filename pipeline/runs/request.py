@@ -23,7 +23,6 @@ from pipeline.model.results import MINIMAL, PROFILE, Baseline, Machine, profile_
 from pipeline.model.sizing import ResourceEstimate
 from pipeline.model.subject import Arm, Product, Spec, SpecKind, parse_spec
 from pipeline.runs import preflight, priors, suite_file
-from pipeline.runs.history.spreads_file import named_spreads
 from pipeline.runs.plan import Plan, draw_seed
 from pipeline.runs.suite_file import LoadedSuite, Suite
 from pipeline.storage import strict_json
@@ -188,6 +187,8 @@ def preview(request: RunRequest) -> tuple[PlanSummary, ResourceEstimate]:
     if request.against or request.baseline:
         _resolve_builds(request, loaded)
     if request.prior:
+        from pipeline.runs.history.spreads_file import named_spreads
+
         named_spreads(request.prior)
     specs = [spec_of(spec) for spec in (request.candidate, request.against) if spec]
     preflight.require(plan, specs, Path("out"))

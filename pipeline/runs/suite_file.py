@@ -127,8 +127,8 @@ class MetricSettings(Settings):
             ratio = value.get(key)
             if not isinstance(ratio, int | float) or not (doubt := percent_question(ratio)):
                 continue
-            if repr(ratio) == "1.0":
-                continue  # with its decimal it is meant as 100 %
+            if isinstance(ratio, float) and ratio == 1:
+                continue  # 1.0 is meant as 100 %, and 1 may be 1 %
             if ratio < _SURELY_PERCENT:
                 log.warning("%s: %s %s, in quotes", metric.name, key, doubt)
                 continue

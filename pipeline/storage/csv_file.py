@@ -53,6 +53,7 @@ _MARKS = {
 _COMPRESSED = {b"\x1f\x8b": "a gzip file", b"PK\x03\x04": "a zip file or an Excel workbook"}
 _TYPES = {"f8": "d", "i8": "q", "i4": "i", "i1": "b"}  # type codes of arrays, by numpy's names
 _BLANK = f",{string.whitespace}"
+_SPACES = " \t\v\f\x1c\x1d\x1e\x1f"  # in ASCII, but for line ends
 _SEPARATOR_LINE = "sep="  # spreadsheets declare the separator of columns with it
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -409,8 +410,9 @@ class CsvFile:
             records = [record for record in records if not _is_blank(record)]
             rows = len(records)
             columns = {at: _column(records, at) for at in places}
-        for at in self._texts_at:
-            columns[at] = list(map(str.strip, columns[at]))
+        if not text.isascii() or any(map(text.__contains__, _SPACES)):  # most blocks have none
+            for at in self._texts_at:
+                columns[at] = list(map(str.strip, columns[at]))
         return columns, _Start(end, start.line + lines, start.row + rows)
 
     def _start_of(self, row: int) -> "_Start":

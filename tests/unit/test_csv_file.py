@@ -85,7 +85,7 @@ def test_a_name_that_looks_like_something_else_is_a_name(name: str, tmp_path: Pa
     assert read(written(tmp_path / "x.csv", f"name,value\n{name},1\n")) == [(name, 1.0)]
 
 
-@pytest.mark.parametrize("space", [" ", "\t", "\u00a0", "\u2009", " \u00a0 "])
+@pytest.mark.parametrize("space", [" ", "\t", "\u00a0", "\u2009", " \u00a0 ", "\v", "\x1f"])
 def test_white_space_around_a_name_makes_no_other_name(space: str, tmp_path: Path) -> None:
     data = f"name,value\na,1\n{space}a,2\na{space},3\n"
     path = written(tmp_path / "x.csv", data)

@@ -483,8 +483,8 @@ def test_versions_of_a_changed_worktree_follow_their_commit(tmp_path: Path) -> N
 
 
 def test_sizes_are_read_as_shares_or_numbers() -> None:
-    assert history.size("2%") == HistoryRule(0.02, is_percent=True)
-    assert history.size("0.05") == HistoryRule(0.05)
+    assert history.least_rule("2%") == HistoryRule(0.02, is_percent=True)
+    assert history.least_rule("0.05") == HistoryRule(0.05)
     for wrong in ("-1", "nan", "much"):
         with pytest.raises(argparse.ArgumentTypeError, match="no size"):
-            history.size(wrong)
+            history.least_rule(wrong)

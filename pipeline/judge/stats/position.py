@@ -165,9 +165,8 @@ def change_posterior(
         is_known = (gaps[starts] == 1) & np.isin(np.asarray(ends)[starts + 1], list(known))
         steps[is_known] = -math.inf
         most = steps.max(axis=1, keepdims=True)
-        first = (steps >= most - _ROUNDING * np.abs(most)).argmax(
-            axis=1
-        )  # of equal ones, the first
+        is_most = steps >= most - _ROUNDING * np.abs(most)
+        first = is_most.argmax(axis=1)  # of equal changes
         largest = starts[np.arange(len(starts)), first]
         largest[is_known.all(axis=1)] = number
         parts.append((score + ways[:, None], largest))

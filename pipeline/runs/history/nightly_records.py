@@ -29,7 +29,7 @@ from pydantic import (
 from pipeline.judge import policy, scale
 from pipeline.judge.spreads import conditions_of, pair_spreads, run_id
 from pipeline.model.calibration import Calibration
-from pipeline.model.history import CommitRef, is_same_commit
+from pipeline.model.history import CommitRef, is_one_of
 from pipeline.model.metric import Better, Scale
 from pipeline.model.report import Verdict
 from pipeline.model.results import ResultSet, Sample, profile_of
@@ -369,14 +369,13 @@ def read(path: Path) -> Source:
 def source_of(lines: Sequence[NightlyRecord], path: Path) -> Source:
     """Return the series of the records of a file, as `read` does."""
     distinct = sorted(without_duplicates(lines), key=lambda record: record.time)
+    if not distinct:
+        raise BaselineError(f"{path}: there is no record in it", hint="`--append DIR` adds a run")
     records = [record for record in distinct if not record.is_in_future]
     if not records:
-        what = f"its records are from the future: {len(distinct)}"
         raise BaselineError(
-            f"{path}: {what if distinct else 'there is no record in it'}",
-            hint="check the clock of the machine that measured"
-            if distinct
-            else "`--append DIR` adds a run",
+            f"{path}: its records are from the future: {len(distinct)}",
+            hint="check the clock of the machine that measured",
         )
     if future := len(distinct) - len(records):
         log.warning("%s: records from the future are left out: %s", path, future)
@@ -406,7 +405,7 @@ def source_of(lines: Sequence[NightlyRecord], path: Path) -> Source:
         return {
             row: ref
             for row, ref in enumerate(refs)
-            if row in rows or any(is_same_commit(ref.commit, one) for one in commits)
+            if row in rows or is_one_of(ref.commit, commits)
         }
 
     return Source(tuple(series), find_refs)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.model.history import CommitRef, is_same_commit
+from pipeline.model.history import CommitRef, is_one_of
 from pipeline.model.metric import Better, Scale
 from pipeline.runs.history.source import Meaning, SeriesPoints, Source, newest_points
 from pipeline.runs.history.time_column import TimeColumn
@@ -78,7 +78,7 @@ def read(path: Path, default: Meaning, size: int = BLOCK) -> Source:
 
     def find_refs(rows: AbstractSet[int], commits: AbstractSet[str]) -> Mapping[int, CommitRef]:
         has_commits = "commit" in file.columns
-        is_asked = partial(_is_one_of, commits)
+        is_asked = partial(is_one_of, commits=commits)
         of_commits = file.rows_with("commit", is_asked) if has_commits and commits else []
         wanted = {*rows, *of_commits}
         names = file.lookup(wanted, "commit") if has_commits else {}
@@ -88,10 +88,6 @@ def read(path: Path, default: Meaning, size: int = BLOCK) -> Source:
         }
 
     return Source(tuple(points), find_refs)
-
-
-def _is_one_of(commits: AbstractSet[str], text: str) -> bool:
-    return any(is_same_commit(text, commit) for commit in commits)
 
 
 class _SeriesColumns:

@@ -162,11 +162,8 @@ def _require_size(rule: HistoryRule, scales: AbstractSet[Scale]) -> None:
             "--least in per cent, and every series is on the scale `difference`",
             hint="write an amount, in the unit of the values",
         )
-    if (
-        not rule.is_percent
-        and Scale.RATIO in scales
-        and (doubt := percent_question(rule.least or 0))
-    ):
+    doubt = percent_question(rule.least or 0)
+    if doubt and Scale.RATIO in scales and not rule.is_percent:
         raise ConfigError(f"--least: {doubt}")
 
 
@@ -196,11 +193,12 @@ def judge_source(
         rows |= {int(points.rows[at]) for points, _ in judged for at in (0, -1)}
     commits = {one.commit for one in acknowledgements if one.commit}
     refs = source.find_refs(rows, commits) if rows or commits else {}
+    rows_of_commits = _rows_of_commits(refs, commits)
     return [
         acknowledge(
             _series_with_refs(points, series, refs),
             acknowledgements,
-            _indexes_of_commits(points, refs, commits),
+            _indexes_of_commits(points, rows_of_commits),
         )
         for points, series in judged
     ]
@@ -222,17 +220,17 @@ def _series_with_refs(
     return replace(judged, steps=steps, first=end(0), last=end(-1))
 
 
-def _indexes_of_commits(
-    points: SeriesPoints, refs: Mapping[int, CommitRef], commits: set[str]
-) -> dict[str, list[int]]:
-    """Return the indexes of the points of each acknowledged commit that the series has.
+def _rows_of_commits(
+    refs: Mapping[int, CommitRef], commits: AbstractSet[str]
+) -> dict[str, frozenset[int]]:
+    """Return the rows of each acknowledged commit, in all series.
 
     Raises:
         ConfigError: An abbreviation fits several commits.
     """
-    indexes: dict[str, list[int]] = {}
+    rows = {}
     for asked in commits:
-        fitting = {r.commit for r in refs.values() if is_same_commit(r.commit, asked)}
+        fitting = {ref.commit for ref in refs.values() if is_same_commit(ref.commit, asked)}
         if asked not in fitting and len({one.lower() for one in fitting}) > 1:
             several = list_names(sorted(fitting))
             raise ConfigError(
@@ -240,8 +238,17 @@ def _indexes_of_commits(
                 hint="write more of its digits",
             )
         named = {asked} & fitting or fitting
-        rows = {row for row, ref in refs.items() if ref.commit in named}
+        rows[asked] = frozenset(row for row, ref in refs.items() if ref.commit in named)
+    return rows
+
+
+def _indexes_of_commits(
+    points: SeriesPoints, rows_of_commits: Mapping[str, AbstractSet[int]]
+) -> dict[str, list[int]]:
+    """Return the indexes of the points of each acknowledged commit that the series has."""
+    indexes: dict[str, list[int]] = {}
+    for commit, rows in rows_of_commits.items():
         for index, row in enumerate(points.rows.tolist(), points.series.left_out):
             if row in rows:
-                indexes.setdefault(asked, []).append(index)
+                indexes.setdefault(commit, []).append(index)
     return indexes

@@ -35,7 +35,6 @@ _MAX_QUOTED = 40  # characters of a time in a message
 _MAX_VERSION = 200  # characters
 _UNITS = {10**8: "seconds", 10**11: "milliseconds", 10**14: "microseconds", 10**17: "nanoseconds"}
 _COMPACT = (8, 10, 12, 14)  # digits of YYYYMMDD, and with HH, HHMM, HHMMSS
-_FIRST_COMPACT = 1970_01_01
 _DIGITS = str.maketrans("123456789", "000000000")
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
@@ -332,17 +331,18 @@ def _days_of_compact_dates(numbers: NDArray[np.int64]) -> NDArray[np.int64] | No
     """Return the days since 1970 of YYYYMMDD, also with HH, HHMM or HHMMSS; None for others."""
     import pandas as pd
 
-    if not len(numbers) or numbers.min() < _FIRST_COMPACT:
+    if not len(numbers):
         return None
-    digits = len(str(numbers.max()))
-    if digits not in _COMPACT or len(str(numbers.min())) != digits:
+    lowest, highest = f"{numbers.min()}", f"{numbers.max()}"
+    digits = len(highest)
+    if digits not in _COMPACT or len(lowest) != digits:
+        return None
+    if not "1970" <= lowest[:4] <= highest[:4] <= "2099":
         return None
     dates, clock = np.divmod(numbers, 10 ** (digits - _COMPACT[0]))
     clock *= 10 ** (_COMPACT[-1] - digits)  # HHMMSS
-    if max(clock // 10_000) > 23 or max(clock // 100 % 100) > 59 or max(clock % 100) > 59:
-        return None
-    years = dates // 10_000
-    if years.min() < 1970 or years.max() > 2099:
+    hours, minutes, seconds = clock // 10_000, clock // 100 % 100, clock % 100
+    if hours.max() > 23 or minutes.max() > 59 or seconds.max() > 59:
         return None
     different, at = np.unique(dates, return_inverse=True)
     try:
