@@ -89,7 +89,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         if said := errors.getvalue().removesuffix("\n"):
             output.print_stderr(said)
             _write_error(_error_file(words), said)
-        raise SystemExit(stopped.code or Exit.STORAGE * output.has_failed()) from stopped
+        if not stopped.code and output.has_failed():
+            raise SystemExit(Exit.STORAGE) from stopped
+        raise
 
 
 def _require_filled(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -97,13 +99,15 @@ def _require_filled(parser: argparse.ArgumentParser, words: Sequence[str]) -> No
 
     Options whose default is a text may be empty.
     """
-    parsers = list(options.parsers_of(parser))
     for before, word in itertools.pairwise(("", *words)):
-        option = before if word == "" else word.removesuffix("=") if word.startswith("--") else ""
-        if word not in ("", f"{option}="):
+        option, equals, value = word.partition("=")
+        if not word:
+            option = before
+        elif not (option.startswith("--") and equals and not value):
             continue
         name = option.removeprefix("--").replace("-", "_")
-        if not any(isinstance(one.get_default(name), str) for one in parsers):
+        defaults = [one.get_default(name) for one in options.parsers_of(parser)]
+        if not any(isinstance(default, str) for default in defaults):
             parser.error(f"argument {option}: its value is empty")
 
 

@@ -95,8 +95,7 @@ class Runner:
         url = (self.get("GITHUB_API_URL") or "https://api.github.com").rstrip("/")
         try:
             parts = urlsplit(url)
-            is_usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-            is_usable = is_usable and parts.port != 0 and bool(_URL.fullmatch(url))
+            is_usable = bool(_URL.fullmatch(url) and parts.hostname and parts.port != 0)
         except ValueError:  # a broken address, or no such port
             is_usable = False
         if not is_usable:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.model.deployment import KUBECONFIGS, SOCKET, Deployment, DeploymentState
 from pipeline.model.subject import Arm
 from pipeline.storage import codec
+from pipeline.system import terminal
 from pipeline.system.errors import ConfigError
 
 DEPLOYMENT = "deployment.json"
@@ -86,7 +87,8 @@ class DeploymentFolder:
             raise ConfigError(f"the deployment in {self.path} is still starting", hint="wait")
         raise ConfigError(
             f"the deployment in {self.path} is not up: {reason}",
-            hint=f"start the same builds again: milo-perf deploy --resume {self.path}",
+            hint="start the same builds again:"
+            f" {terminal.command('deploy', '--resume', self.path)}",
         )
 
     @contextmanager

@@ -23,7 +23,7 @@ from pipeline.runs.deploy import channel
 from pipeline.runs.deploy.folder import DeploymentFolder
 from pipeline.runs.plan import Plan
 from pipeline.storage import codec
-from pipeline.system import paths, private_folder, progress
+from pipeline.system import paths, private_folder, progress, terminal
 from pipeline.system.errors import ConfigError, LaunchError, SubjectDiedError
 from pipeline.system.log import log
 
@@ -86,8 +86,8 @@ def _require_room(results: ResultSet, pairs: int, out: Path) -> None:
     if counted + pairs > results.pairs_asked:
         raise ConfigError(
             f"{out} has {counted} of its {results.pairs_asked} pairs, no room for {pairs} more",
-            hint=f"judge it: milo-perf compare {out}; if that is inconclusive:"
-            f" milo-perf run --resume {out} --pairs {pairs}",
+            hint=f"judge it: {terminal.command('compare', out)}; if that is inconclusive:"
+            f" {terminal.command('run', '--resume', out, '--pairs', pairs)}",
         )
 
 
@@ -151,8 +151,8 @@ class DeployedEnvironment:
             except SubjectDiedError as error:
                 raise LaunchError(
                     f"the {arm} has died since it was deployed: {error}",
-                    hint=f"`milo-perf load {self.folder.path} --pairs 1` starts both anew\n"
-                    f"{error.hint}",
+                    hint=f"`{terminal.command('load', self.folder.path, '--pairs', 1)}` starts"
+                    f" both anew\n{error.hint}",
                 ) from error
 
     def _ask(self, question: channel.Question) -> Any:  # noqa: ANN401 (JSON)

@@ -148,7 +148,8 @@ def new_request(
         if (out / FOLDER / _PAIRS).exists():
             raise ConfigError(
                 f"{path.parent} has the extra pairs of an earlier explanation",
-                hint=f"`explain --resume {out}` keeps them; or delete the folder",
+                hint=f"`{terminal.command('explain', '--resume', out)}` keeps them; or delete the"
+                " folder",
             )
         keys = (_known(suite, metric),) if metric else _moved(policy.report(results))
         seed = derive_seed(results.seed, "explain", *keys)
