@@ -53,7 +53,7 @@ class CommitOutcome(StrEnum):
     """It was measured against the good end."""
 
     SAME_BUILD = "same build"
-    """Its build inputs are those of a commit that was measured before."""
+    """Its build inputs, or its build byte for byte, are those of a commit measured before."""
 
     NOT_BUILT = "not built"
     """The build command failed, so the commit is skipped."""

@@ -41,6 +41,9 @@ class ReleaseOutcome(StrEnum):
     SAME_COMMIT = "same commit"
     """Its commit is that of the release before, so it was not measured again."""
 
+    SAME_BUILD = "same build"
+    """Its build is, byte for byte, the one it would be compared with, so it was not measured."""
+
     NOT_BUILT = "not built"
     """It could not be built; the next release is compared with one before it."""
 
@@ -80,8 +83,8 @@ class ReleaseStep:
     Attributes:
         release: Name of the release.
         outcome: What became of it.
-        against: Name of the release that it was compared with, or whose commit it has; empty if
-            there is none.
+        against: Name of the release that it was compared with, or whose commit or build it has;
+            empty if there is none.
         folder: Folder of the run, relative to that of all releases; empty without a run.
         reason: Reason why it was not built or measured; otherwise empty.
         exit_code: Exit code of a build or run that failed; otherwise 0.

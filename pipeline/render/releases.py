@@ -39,6 +39,7 @@ _OUTCOMES = {
     ReleaseOutcome.FIRST: "the first",
     ReleaseOutcome.MEASURED: "measured",
     ReleaseOutcome.SAME_COMMIT: "same commit",
+    ReleaseOutcome.SAME_BUILD: "same build",
     ReleaseOutcome.NOT_BUILT: "not built",
     ReleaseOutcome.FAILED: "no numbers",
 }
@@ -113,8 +114,8 @@ def state_of(series: ReleaseSeries, index: int) -> str:
     step = series.steps[index]
     if step.outcome is ReleaseOutcome.MEASURED and step.verdict:
         return step.verdict.value
-    if step.outcome is ReleaseOutcome.SAME_COMMIT:
-        return f"same commit as {step.against}"
+    if step.outcome in (ReleaseOutcome.SAME_COMMIT, ReleaseOutcome.SAME_BUILD):
+        return f"{_OUTCOMES[step.outcome]} as {step.against}"
     return _OUTCOMES[step.outcome]
 
 
@@ -148,6 +149,11 @@ def gaps(series: ReleaseSeries) -> list[str]:
                 again = "not tried again" if step.against in failed else "measured once"
                 sentences.append(
                     f"{step.release} is the same commit as {step.against}, and was {again}"
+                )
+            case ReleaseOutcome.SAME_BUILD:
+                sentences.append(
+                    f"{step.release} is the same build as {step.against}, byte for byte, and was"
+                    " not measured"
                 )
             case ReleaseOutcome.FIRST | ReleaseOutcome.MEASURED:
                 pass

@@ -98,13 +98,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, ...
 
 @dataclass
 class Fakes:
-    """What is measured: create times by commit in ms, and commits that fail."""
+    """What is measured: create times by commit in ms, commits that fail, and copies of another."""
 
     times: Mapping[str, float] = field(default_factory=dict)
     not_built: set[str] = field(default_factory=set)
     not_started: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     fails_once: set[str] = field(default_factory=set)
+    copies: dict[str, str] = field(default_factory=dict)
     measured: list[str] = field(default_factory=list)
     built: list[str] = field(default_factory=list)
     interrupt_at: int | None = None
@@ -168,7 +169,8 @@ def fakes(
             cause = CommandError(["go", "build"], ExitStatus(2), tail)
             raise LaunchError(f"{spec} could not be built: {cause}", hint=tail) from cause
         facts = {"revision": told.built[-1], "build": BUILD}
-        return Artifact(Subject(str(spec), "sha256:00", facts), Path("x"))
+        name = told.built[-1]
+        return Artifact(Subject(str(spec), told.copies.get(name, name), facts), Path("x"))
 
     without_machine(monkeypatch, tmp_path / "state")
     monkeypatch.setattr(single_run, "driver_of", lambda *_: None)
@@ -260,6 +262,30 @@ def test_a_reverted_commit_is_the_build_before_it_and_not_measured_again(case: C
         tried[7].outcome,
         tried[9].outcome,
     )
+
+
+def test_a_commit_whose_binary_is_that_of_another_is_not_measured(case: Case) -> None:
+    ids = case.ids
+    copies = dict.fromkeys(ids[:CAUSE], ids[0]) | dict.fromkeys(ids[CAUSE:], ids[-1])
+    case.fakes.copies = copies
+    assert case.bisect() == Exit.NO_REGRESSION
+    found = case.read()
+    assert [one.commit for one in found.found] == [CAUSE]
+    assert set(case.fakes.measured) == {ids[-1]}
+    outcomes = {one.commit: (one.outcome, one.same_as) for one in found.evidence[1:]}
+    for commit, (outcome, same) in outcomes.items():
+        last = len(ids) - 1
+        assert (outcome, same) == (CommitOutcome.SAME_BUILD, 0 if commit < CAUSE else last)
+
+
+@pytest.mark.parametrize("metric", ["crud/create_p50", ""])
+def test_ends_with_one_binary_are_refused_before_a_pair_is_measured(
+    case: Case, capsys: pytest.CaptureFixture[str], metric: str
+) -> None:
+    case.fakes.copies = dict.fromkeys(case.ids, "sha256:00")
+    assert case.bisect(metric=metric) == Exit.INCONCLUSIVE
+    assert "give the same build, byte for byte" in capsys.readouterr().err
+    assert case.fakes.measured == []
 
 
 def test_a_commit_that_does_not_build_or_start_is_skipped_and_named(

@@ -174,12 +174,13 @@ def test_words_that_name_no_releases_are_one_clear_error(
 
 @dataclass
 class Fakes:
-    """What is measured, and how: create times by build, in ms, and builds that fail."""
+    """Create times by build, in ms, builds that fail, copies of another, and what is measured."""
 
     times: Mapping[str, float] = field(default_factory=dict)
     not_built: set[str] = field(default_factory=set)
     not_loaded: set[str] = field(default_factory=set)
     without_cpu: set[str] = field(default_factory=set)
+    copies: dict[str, str] = field(default_factory=dict)
     measured: list[tuple[str, str]] = field(default_factory=list)
     built: list[str] = field(default_factory=list)
     interrupt_at: int | None = None
@@ -239,7 +240,8 @@ def fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fakes:
             log = "/home/me/log ends with:\n/home/me/go/x.go:3: <b>no</b> at https://a.invalid/b/c"
             cause = CommandError(["go", "build"], ExitStatus(2), log)
             raise LaunchError(f"{spec} could not be built: {cause}", hint=cause.hint) from cause
-        return Artifact(Subject(str(spec), "sha256:00"), Path("x"))
+        name = told.built[-1]
+        return Artifact(Subject(str(spec), told.copies.get(name, name)), Path("x"))
 
     without_machine(monkeypatch, tmp_path / "state")
     monkeypatch.setattr(measure, "run_pairs", run_pairs)
@@ -313,6 +315,23 @@ def test_three_tags_of_one_commit_are_measured_once_and_name_the_first(
     assert fakes.measured == [("v1.0.0", "v1.1.0")]
     series = codec.RELEASES.read(tmp_path / "out" / RELEASES)
     assert [step.against for step in series.steps[2:]] == ["v1.1.0", "v1.1.0"]
+
+
+def test_a_release_whose_binary_is_that_of_the_one_before_is_not_measured(
+    fakes: Fakes, releases: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fakes.copies = {"v1.1.0": "v1.0.0"}
+    assert releases("--strict") == Exit.NO_REGRESSION
+    assert fakes.measured == [("v1.0.0", "v1.2.0"), ("v1.2.0", "v1.10.0")]
+    series = codec.RELEASES.read(tmp_path / "out" / RELEASES)
+    outcomes = [(step.outcome.value, step.against) for step in series.steps[1:3]]
+    assert outcomes == [("same build", "v1.0.0"), ("same commit", "v1.1.0")]
+    said = "v1.1.0 is the same build as v1.0.0, byte for byte, and was not measured"
+    assert said in capsys.readouterr().out
+    for name in ("releases.html", "releases.md"):
+        text = (tmp_path / "out" / name).read_text()
+        assert said in text
+        assert "same build as v1.0.0" in text
 
 
 def test_a_step_without_numbers_is_a_result_and_the_rest_goes_on(

@@ -19,6 +19,7 @@ from pipeline.model.bisect import (
     Bisection,
     Commit,
 )
+from pipeline.model.ports import Artifact
 from pipeline.model.request import BisectRequest
 from pipeline.model.results import Machine
 from pipeline.model.subject import Subject
@@ -42,6 +43,7 @@ from pipeline.system.log import log
 from pipeline.system.paths import BISECT, RESULTS
 from pipeline.system.progress import format_duration
 from pipeline.toolchain import git
+from pipeline.toolchain.same_build import is_same_build
 
 PAGE, TABLE = "bisect.html", "bisect.md"
 
@@ -152,8 +154,14 @@ def _begin(search: CommitSearch, commits: tuple[Commit, ...]) -> Bisection:
     """Build both ends, choose the metric if none was named, and search."""
     request, folder = search.request, search.folder
     with folder.resumable(lambda: ("nothing",)):
-        for name, commit in (("good", commits[0]), ("bad", commits[-1])):
-            _build_end(request, name, commit)
+        good = _build_end(request, "good", commits[0])
+        bad = _build_end(request, "bad", commits[-1])
+        if is_same_build(good, bad, search.resolved.plan.suite.environment.facts):
+            ends = " and ".join(one.id[:12] for one in (commits[0], commits[-1]))
+            raise NoChangeError(
+                f"{ends} give the same build, byte for byte",
+                hint="a change between them is chance, or it is not in the build",
+            )
         key = request.metric or _clearest_metric(search)
         searched = bisect_request.metric_of(key, search.resolved.plan.suite)
         bisection = _new_bisection(request, commits, search.resolved, searched)
@@ -245,10 +253,11 @@ def _machine(resolved: ResolvedRun) -> Machine:
     return toolchain.machine_with(programs, resolved.plan.suite.environment.facts)
 
 
-def _build_end(request: BisectRequest, name: str, commit: Commit) -> None:
+def _build_end(request: BisectRequest, name: str, commit: Commit) -> Artifact:
     """Build an end of the range; an error names it."""
+    spec = spec_of(bisect_request.spec_text(request, commit.id))
     try:
-        toolchain.artifact(spec_of(bisect_request.spec_text(request, commit.id)), request.run.build)
+        return toolchain.artifact(spec, request.run.build)
     except LaunchError as error:
         error.args = (f"the {name} end, {commit.id[:12]}: {error}",)
         raise

@@ -43,10 +43,12 @@ from pipeline.system.progress import Progress
 from pipeline.system.sanitize import truncate
 from pipeline.toolchain import ahead
 from pipeline.toolchain import commits as git_commits
+from pipeline.toolchain.same_build import is_same_build
 
 AHEAD = "ahead.log"
 """Output of builds beside a measurement."""
 
+_SAME = CommitOutcome.SAME_BUILD
 _FAILED_PAIRS = 2  # pairs without a number after which a commit is skipped
 
 
@@ -196,10 +198,8 @@ class CommitSearch:
         index = bisection.positions[position]
         commit, known = bisection.commits[index], bisection.evidence_at(position)
         if known is None:
-            if (same := _same_build(bisection, index)) is not None:
-                log.info("%s has the build of %s", _named(commit), bisection.commits[same].id[:12])
-                outcome = CommitOutcome.SAME_BUILD
-                return bisection.with_evidence(CommitEvidence(index, outcome, same_as=same))
+            if (same := _same_inputs(bisection, index)) is not None:
+                return _with_same_build(bisection, CommitEvidence(index, _SAME, same_as=same))
             log.info(
                 "commit %s of %s: %s; the cause is one of %s",
                 position,
@@ -219,27 +219,10 @@ class CommitSearch:
             return bisection.with_evidence(_skipped(evidence, CommitOutcome.NOT_BUILT, error))
         if len(self.build_times_s) > builds:
             evidence = replace(evidence, build_s=self.build_times_s[-1])
-        may_skip = not (is_end or evidence.differences)
-        try:
-            results = pairs.measure_next(bisection, commit, artifact, name, may_repeat=may_skip)
-        except (LaunchError, LoadError) as error:
-            if not may_skip:
-                raise
-            return bisection.with_evidence(_skipped(evidence, CommitOutcome.FAILED, error))
-        differences = differences_of(results, pairs.searched)
-        evidence = replace(evidence, differences=differences, spent_s=results.measured_s)
-        missing = len(results.valid_pairs) - len(differences)
-        if missing < _FAILED_PAIRS or missing <= len(differences):
-            return bisection.with_evidence(evidence)
-        reason = _why_missing(results, pairs.searched)
-        if is_end:
-            raise LoadError(
-                f"the bad end has no numbers of {pairs.searched.key}: {reason}",
-                hint=f"--metric {bisect_request.LAUNCH_KEY} searches for builds that fail",
-            )
-        log.warning("%s is skipped: %s", commit.id[:12], reason)
-        failed = replace(evidence, outcome=CommitOutcome.FAILED, differences=(), reason=reason)
-        return bisection.with_evidence(failed)
+        if known is None and (same := self._same_build(bisection, artifact)) is not None:
+            copy = replace(evidence, outcome=_SAME, same_as=same, folder="")
+            return _with_same_build(bisection, copy)
+        return pairs.with_next(bisection, evidence, artifact)
 
     def _artifact(self, commit: Commit) -> Artifact:
         """Return the build of a commit, and remember how long it took."""
@@ -250,6 +233,13 @@ class CommitSearch:
             self.unbuilt.discard(commit.tree)
             self.build_times_s.append(time.monotonic() - began_s)
         return artifact
+
+    def _same_build(self, bisection: Bisection, artifact: Artifact) -> int | None:
+        """Return the index of a measured commit with an equal build; None if there is none."""
+        facts = self.resolved.plan.suite.environment.facts
+        tried = _tried(bisection)
+        builds = ((one, self._artifact(bisection.commits[one])) for one in tried)
+        return next((one for one, built in builds if is_same_build(built, artifact, facts)), None)
 
     def _with_found(self, bisection: Bisection, position: int) -> Bisection:
         """Return the search with one more cause."""
@@ -277,12 +267,39 @@ class _PairMeasurement:
     out: Path
     shown: Progress
 
-    def measure_next(
+    def with_next(
+        self, bisection: Bisection, evidence: CommitEvidence, artifact: Artifact
+    ) -> Bisection:
+        """Return the search with one more pair of a commit, or with the reason to skip it."""
+        commit = bisection.commits[evidence.commit]
+        is_end = evidence.commit == bisection.positions[-1]
+        may_skip = not (is_end or evidence.differences)
+        try:
+            results = self._measure_next(bisection, evidence, artifact, may_repeat=may_skip)
+        except (LaunchError, LoadError) as error:
+            if not may_skip:
+                raise
+            return bisection.with_evidence(_skipped(evidence, CommitOutcome.FAILED, error))
+        differences = differences_of(results, self.searched)
+        evidence = replace(evidence, differences=differences, spent_s=results.measured_s)
+        missing = len(results.valid_pairs) - len(differences)
+        if missing < _FAILED_PAIRS or missing <= len(differences):
+            return bisection.with_evidence(evidence)
+        reason = _why_missing(results, self.searched)
+        if is_end:
+            raise LoadError(
+                f"the bad end has no numbers of {self.searched.key}: {reason}",
+                hint=f"--metric {bisect_request.LAUNCH_KEY} searches for builds that fail",
+            )
+        log.warning("%s is skipped: %s", commit.id[:12], reason)
+        failed = replace(evidence, outcome=CommitOutcome.FAILED, differences=(), reason=reason)
+        return bisection.with_evidence(failed)
+
+    def _measure_next(
         self,
         bisection: Bisection,
-        commit: Commit,
+        evidence: CommitEvidence,
         artifact: Artifact,
-        name: str,
         *,
         may_repeat: bool,
     ) -> ResultSet:
@@ -291,19 +308,20 @@ class _PairMeasurement:
         A failure is repeated once, if it may be: a busy machine fails to start a build, too.
         """
         try:
-            return self._measure(bisection, commit, artifact, name)
+            return self._measure(bisection, evidence, artifact)
         except (LaunchError, LoadError) as error:
             if not may_repeat:
                 raise
+            commit = bisection.commits[evidence.commit]
             log.warning("%s is tried once more: %s", commit.id[:12], error)
-            return self._measure(bisection, commit, artifact, name)
+            return self._measure(bisection, evidence, artifact)
 
     def _measure(
-        self, bisection: Bisection, commit: Commit, artifact: Artifact, name: str
+        self, bisection: Bisection, evidence: CommitEvidence, artifact: Artifact
     ) -> ResultSet:
-        out = self.out / name
+        out = self.out / evidence.folder
         artifacts = {**self.harness.artifacts, Arm.CANDIDATE: artifact}
-        seed = derive_seed(bisection.seed, commit.id)
+        seed = derive_seed(bisection.seed, bisection.commits[evidence.commit].id)
         if (out / RESULTS).exists():
             results = codec.RESULTS.read(out / RESULTS)
         else:
@@ -389,11 +407,21 @@ def _why_missing(results: ResultSet, searched: SearchedMetric) -> str:
     return truncate(first, processes.MAX_FAILURE_LINE)
 
 
-def _same_build(bisection: Bisection, index: int) -> int | None:
+def _same_inputs(bisection: Bisection, index: int) -> int | None:
     """Return the index of a measured commit with the same build inputs; None if there is none."""
-    inputs = bisection.commits[index].inputs
-    tried = (0, *(one.commit for one in bisection.measured))
+    inputs, tried = bisection.commits[index].inputs, _tried(bisection)
     return next((one for one in tried if bisection.commits[one].inputs == inputs), None)
+
+
+def _tried(bisection: Bisection) -> tuple[int, ...]:
+    """Return the indexes of the good end and of every measured commit."""
+    return (0, *(one.commit for one in bisection.measured))
+
+
+def _with_same_build(bisection: Bisection, copy: CommitEvidence) -> Bisection:
+    commit, same = bisection.commits[copy.commit], bisection.commits[copy.same_as or 0]
+    log.info("%s has the build of %s", _named(commit), same.id[:12])
+    return bisection.with_evidence(copy)
 
 
 def _is_comparable(metric: Metric, baseline: float, candidate: float) -> bool:

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from pipeline import toolchain
 from pipeline.judge import policy
 from pipeline.judge.constants import RULE
+from pipeline.model.ports import Artifact
 from pipeline.model.releases import (
     Release,
     ReleaseMetric,
@@ -46,6 +47,7 @@ from pipeline.system.errors import ConfigError, Exit, LaunchError, LoadError, Pi
 from pipeline.system.log import log
 from pipeline.system.paths import RELEASES, RESULTS
 from pipeline.system.progress import format_duration
+from pipeline.toolchain.same_build import is_same_build
 
 _Result: TypeAlias = tuple[ReleaseStep, tuple[ReleaseMetric, ...]]
 """The step of a release, and the metrics that it measured."""
@@ -201,8 +203,8 @@ class _Measurement:
         before = series.release(series.reference)
         if expected_s > self.left_s:
             return None
-        if failed := self._build(release):
-            return failed
+        if ended := self._build(release, before):
+            return ended
         if expected_s > self.left_s:
             return None
         left = "" if math.isinf(self.left_s) else f", {format_duration(self.left_s)} of budget left"
@@ -219,14 +221,24 @@ class _Measurement:
             before, release, f"{len(series.steps):02}-{_safe(before.name)}..{_safe(release.name)}"
         )
 
-    def _build(self, release: Release) -> _Result | None:
-        """Build a release; return its step if that fails, otherwise None."""
+    def _build(self, release: Release, before: Release | None = None) -> _Result | None:
+        """Build a release; return its step if it needs no run, otherwise None.
+
+        It needs none if it does not build, or if its build is that of the release before.
+        """
         try:
-            toolchain.artifact(spec_of(release.spec), self.request.run.build)
+            built = self._artifact(release)
         except LaunchError as error:
             log.warning("%s is skipped: %s", release.name, error)
             return _failure(ReleaseStep(release.name, ReleaseOutcome.NOT_BUILT), error), ()
-        return None
+        facts = self.plan.suite.environment.facts
+        if before is None or not is_same_build(self._artifact(before), built, facts):
+            return None
+        log.info("%s: its build is that of %s, byte for byte", release.name, before.name)
+        return ReleaseStep(release.name, ReleaseOutcome.SAME_BUILD, before.name), ()
+
+    def _artifact(self, release: Release) -> Artifact:
+        return toolchain.artifact(spec_of(release.spec), self.request.run.build)
 
     def _measure(self, before: Release, release: Release, name: str) -> _Result:
         """Return the step between two releases that are built, and the metrics that it measured."""
