@@ -1,16 +1,15 @@
-"""Tell a leak from a cache that fills, in one build alone.
+"""Tell a leak from caches that fill, in one build alone.
 
-A resource is read at the end of each cycle of create, use and delete.  It is a level, a part that
-fills up, and a straight line: the line is the leak.  A cache fills as 1 - exp(-x / tau).  Resident
-memory has two parts: caches, and it creeps as log(1 + x / tau), because it follows the largest heap
-until now, and a record is beaten less and less often.  Whatever filling explains is not called a
-leak, so the interval of the leak covers each way to fill up, and every tau that fits the data.  A
-cache that needs more than twice the soak to fill cannot be told from a leak.
+A resource is read at the end of each cycle of create, use and delete.  It is a level, caches that
+fill up, and a straight line: the line is the leak.  A cache fills as 1 - exp(-x / tau).  Resident
+memory also creeps as log(1 + x / tau), because it follows the largest heap until now, and a record
+is beaten less and less often.  Whatever filling explains is not called a leak, so the interval of
+the leak covers any number of caches, of any size and every tau.  A cache that needs more than twice
+the soak to fill cannot be told from a leak.
 """
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +34,8 @@ MAX_GROWTH = 0.05
 """Largest growth over the soak that a plateau may hide, as a share of the last level."""
 
 MIN_CYCLES = 12
-"""Smallest number of cycles: the model has four parameters, and its error needs as many points."""
+"""Smallest number of cycles: a line beside two caches has six parameters, and its error needs as
+many points."""
 
 MIN_READY = 20
 """Smallest number of Projects whose p95 of the time to Ready is compared with a limit."""
@@ -43,42 +43,51 @@ MIN_READY = 20
 _SLOWEST = 2.0  # tau of the slowest cache, as a share of the soak
 _FASTEST = 0.02
 _TAUS = 25
-_FASTEST_OF_TWO = 0.3  # largest tau of the faster of two caches
-_TAUS_OF_TWO = 6
 _MAX_AUTOCORRELATION = 0.95
-_LEAST_LEVEL = 1e-6  # of the largest value
+_LEAST_LEVEL = 1e-3  # of the largest value
 _LEAST_SHARE = 1e-7
 _ROUNDING = 1e-20  # relative to a sum of squares: the rounding of doubles
+_LEAST_NOISE = 1e-5  # of the largest value: the error of a cache whose tau is between two others
+_HALVINGS = 60
+_MAX_STEPS = 1000  # of a fit
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class _SlopeFit:
-    """One least-squares fit, for one tau.
+class _Curves:
+    """The curves that add up to a resource, and the resource, without their means.
 
     Attributes:
-        slope: Leak over the whole soak.
-        slope_variance: Variance of the slope, in units of the variance of a residual.
-        squares: Sum of squared residuals.
-        residuals: Shape (n,).
-        filled: Size of each part that fills up.  Below 0 the fit itself is not possible, but
-            smaller slopes may be.
-        filled_per_slope: Change of each of them for a unit of the slope, where the rest fits best.
+        line: Shape (n,).
+        fillings: Shape (n, m); their sizes are not below zero.
+        resource: Shape (n,).
     """
 
-    slope: float
-    slope_variance: float
-    squares: float
-    residuals: Floats
-    filled: tuple[float, ...] = ()
-    filled_per_slope: tuple[float, ...] = ()
+    line: Floats
+    fillings: Floats
+    resource: Floats
 
-    def can_have(self, slope: float) -> bool:
-        """Return whether no part shrinks at a slope."""
-        more = slope - self.slope
-        parts = zip(self.filled, self.filled_per_slope, strict=True)
-        return all(filled + per_slope * more >= 0 for filled, per_slope in parts)
+    def compress(self) -> "_Curves":
+        """Return shorter curves that leave the same sums of squares."""
+        together = np.column_stack([self.line, self.fillings, self.resource])
+        _, short = np.linalg.qr(together)
+        return _Curves(short[:, 0], short[:, 1:-1], short[:, -1])
+
+    def fit(self) -> tuple[float, Floats]:
+        """Return the slope and the size of each filling that fit best."""
+        from scipy.optimize import nnls
+
+        columns = np.column_stack([self.line, -self.line, self.fillings])
+        sizes, _ = nnls(columns, self.resource, maxiter=_MAX_STEPS)
+        return float(sizes[0] - sizes[1]), sizes[2:]
+
+    def squares(self, slope: float) -> float:
+        """Return the least sum of squared residuals that a slope leaves."""
+        from scipy.optimize import nnls
+
+        _, length = nnls(self.fillings, self.resource - slope * self.line, maxiter=_MAX_STEPS)
+        return float(length) ** 2
 
 
 def growth_of_resources(cycles: Sequence[SoakCycle]) -> dict[str, Growth]:
@@ -139,7 +148,8 @@ def find_growth(at: Sequence[float], values: Sequence[float], *, creeps: bool = 
         ValueError: There are too few points, or x does not ascend.
 
     Source:
-        Profile likelihood: Bates and Watts, Nonlinear Regression Analysis and Its Applications
+        Nonnegative least squares: Lawson and Hanson, Solving Least Squares Problems (1974), chapter
+        23; profile likelihood: Bates and Watts, Nonlinear Regression Analysis and Its Applications
         (1988), section 6.1; the variance of autocorrelated residuals as that of an AR(1) process.
     """
     if len(at) < MIN_CYCLES or len(at) != len(values):
@@ -150,11 +160,13 @@ def find_growth(at: Sequence[float], values: Sequence[float], *, creeps: bool = 
     length = float(x[-1] - x[0])
     scale = max(values) or 1.0
     share, y = (x - x[0]) / length, np.asarray(values, dtype=np.float64) / scale
-    fits = _fit_all(share, y, creeps=creeps)
-    possible = (fit for fit in fits if fit.can_have(fit.slope))
-    best = min(possible, key=lambda fit: fit.squares)
-    low, high = map(_without_rounding, _slope_interval(fits, best, len(y)))
-    fitted = y - best.residuals
+    curves = _curves(share, y, creeps=creeps)
+    short = curves.compress()
+    slope, sizes = short.fit()
+    residuals = curves.resource - slope * curves.line - curves.fillings @ sizes
+    bound = _largest_squares(residuals, parameters=2 + int((sizes > 0).sum()))
+    low, high = map(_without_rounding, _slope_interval(short.squares, slope, bound))
+    fitted = y - residuals
     last = float(fitted[-1])
     if low > 0:
         verdict = GrowthVerdict.LEAK
@@ -168,10 +180,10 @@ def find_growth(at: Sequence[float], values: Sequence[float], *, creeps: bool = 
         cycles=len(y),
         first=scale * float(fitted[0]),
         last=scale * last,
-        per_unit=per_unit * _without_rounding(best.slope),
+        per_unit=per_unit * _without_rounding(slope),
         low=per_unit * low,
         high=per_unit * high,
-        filled=scale * _without_rounding(sum(best.filled)),
+        filled=scale * _without_rounding(float(sizes.sum())),
     )
 
 
@@ -180,50 +192,43 @@ def _without_rounding(value: float) -> float:
     return value if abs(value) > _LEAST_SHARE else 0.0
 
 
-def _fit_all(share: Floats, y: Floats, *, creeps: bool) -> list[_SlopeFit]:
-    """Return the fits of a line alone, and of a line beside each way to fill up."""
+def _curves(share: Floats, y: Floats, *, creeps: bool) -> _Curves:
+    """Return the curves over a soak, whose points go from 0 to 1."""
     taus = np.geomspace(_FASTEST, _SLOWEST, _TAUS)
-    caches = [-np.expm1(-share / tau) for tau in taus]
-    fillings = [(), *((cache,) for cache in caches)]
+    fillings = [-np.expm1(-share / tau) for tau in taus]
     if creeps:
-        first = np.geomspace(_FASTEST, _FASTEST_OF_TWO, _TAUS_OF_TWO)
-        creeping = [np.log1p(share / tau) for tau in taus[::2]]
-        slower = [*creeping, *caches[::2]]
-        fillings += [(creep,) for creep in creeping]
-        fillings += [(-np.expm1(-share / tau), other) for tau in first for other in slower]
-    ones = np.ones_like(share)
-    return [_fit(np.column_stack([ones, share, *filling]), y) for filling in fillings]
+        fillings += [np.log1p(share / tau) for tau in taus]
+    columns = np.column_stack([share, *fillings, y])
+    columns -= columns.mean(axis=0)
+    return _Curves(columns[:, 0], columns[:, 1:-1], columns[:, -1])
 
 
-def _fit(columns: Floats, y: Floats) -> _SlopeFit:
-    coefficients = np.linalg.lstsq(columns, y, rcond=None)[0]
-    residuals = y - columns @ coefficients
-    covariance = np.linalg.pinv(columns.T @ columns)
-    return _SlopeFit(
-        slope=float(coefficients[1]),
-        slope_variance=float(covariance[1, 1]),
-        squares=float(residuals @ residuals),
-        residuals=residuals,
-        filled=tuple(map(float, coefficients[2:])),
-        filled_per_slope=tuple(map(float, covariance[1, 2:] / covariance[1, 1])),
-    )
-
-
-def _slope_interval(fits: list[_SlopeFit], best: _SlopeFit, n: int) -> tuple[float, float]:
-    """Return the slopes that fit the data, over all fits, with one-sided error `FALSE_LEAK`."""
-    parameters = 2 + 2 * len(best.filled)
-    inflation = _inflation(best.residuals)
+def _largest_squares(residuals: Floats, parameters: int) -> float:
+    """Return the largest sum of squares of a fit that the data allow, with error `FALSE_LEAK`."""
+    n, squares = len(residuals), float(residuals @ residuals)
+    inflation = _inflation(residuals)
     degrees_of_freedom = max(2.0, n / inflation - parameters)
-    variance = max(best.squares / (n - parameters), _ROUNDING) * inflation
-    more = quantile(1 - FALSE_LEAK, degrees_of_freedom) ** 2 * variance
-    ends = [
-        end
-        for fit in fits
-        if (left := best.squares + more - fit.squares) >= 0
-        for half in (-math.sqrt(left * fit.slope_variance), math.sqrt(left * fit.slope_variance))
-        if fit.can_have(end := fit.slope + half)
-    ]
-    return min(ends, default=best.slope), max(ends, default=best.slope)
+    noise = _LEAST_NOISE**2 if squares > n * _ROUNDING else _ROUNDING
+    variance = max(squares / max(n - parameters, 1), noise) * inflation
+    return squares + quantile(1 - FALSE_LEAK, degrees_of_freedom) ** 2 * variance
+
+
+def _slope_interval(
+    squares: Callable[[float], float], best: float, bound: float
+) -> tuple[float, float]:
+    """Return the smallest and the largest slope whose sum of squares is allowed; it is convex."""
+
+    def end(direction: float) -> float:
+        inside, outside = 0.0, 1.0
+        while squares(best + direction * outside) <= bound:
+            inside, outside = outside, 2 * outside
+        for _ in range(_HALVINGS):
+            middle = (inside + outside) / 2
+            is_allowed = squares(best + direction * middle) <= bound
+            inside, outside = (middle, outside) if is_allowed else (inside, middle)
+        return best + direction * inside
+
+    return end(-1.0), end(1.0)
 
 
 def _inflation(residuals: Floats) -> float:

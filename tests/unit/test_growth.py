@@ -57,6 +57,19 @@ def test_a_cache_that_fills_is_no_leak(level: Callable[[Floats], Floats], rho: f
     assert found.count(GrowthVerdict.LEAK) <= 1
 
 
+@pytest.mark.parametrize("sd", [0.3, 3.0, 30.0])
+@pytest.mark.parametrize("caches", [1, 2, 3])
+def test_any_number_of_caches_is_no_leak(caches: int, sd: float) -> None:
+    random = np.random.default_rng(3)
+
+    def filling(x: Floats) -> Floats:
+        taus = np.exp(random.uniform(np.log(0.02), np.log(2.0), caches))
+        return np.asarray(sum(cache(tau)(x) for tau in taus), dtype=np.float64)
+
+    found = [verdicts(filling, sd=sd, rho=0.0, times=1)[0] for _ in range(40)]
+    assert found.count(GrowthVerdict.LEAK) <= 1
+
+
 @pytest.mark.parametrize("rho", [0.0, 0.5])
 @pytest.mark.parametrize("tau", [0.02, 0.1, 0.5, 2.0])
 def test_resident_memory_that_creeps_is_no_leak(tau: float, rho: float) -> None:
@@ -69,8 +82,12 @@ def test_resident_memory_that_creeps_is_no_leak(tau: float, rho: float) -> None:
 def test_a_leak_of_ten_goroutines_per_project_is_found_in_ten_minutes() -> None:
     found = verdicts(lambda x: 10 * x, sd=20, rho=0.0, times=30)
     assert found.count(GrowthVerdict.LEAK) >= 28
-    beside_a_cache = verdicts(lambda x: 10 * x + cache(0.2)(x), sd=20, rho=0.0, times=30)
-    assert beside_a_cache.count(GrowthVerdict.LEAK) >= 28
+
+
+@pytest.mark.parametrize(("tau", "sd"), [(0.05, 15.0), (0.2, 4.0)])
+def test_a_leak_is_found_beside_a_cache(tau: float, sd: float) -> None:
+    found = verdicts(lambda x: 10 * x + cache(tau)(x), sd=sd, rho=0.0, times=30)
+    assert found.count(GrowthVerdict.LEAK) >= 28
 
 
 def test_a_leak_of_memory_is_found_beside_creep() -> None:
