@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.judge.stats.student import quantile
+from pipeline.model.limit import Limit
 from pipeline.model.soak import (
     HISTORY_S,
     RESIDENT,
@@ -96,10 +97,7 @@ def growth_of_resources(cycles: Sequence[SoakCycle]) -> dict[str, Growth]:
     A resource that was read in too few cycles is left out, and so is the history of etcd while it
     fills.
     """
-    launches = Counter(cycle.launch for cycle in cycles)
-    if not launches:
-        return {}
-    longest = max(launches, key=lambda launch: (launches[launch], launch))
+    longest = judged_launch(cycles)
     growth = {}
     for name in SOAK_QUANTITIES:
         points = {
@@ -115,25 +113,42 @@ def growth_of_resources(cycles: Sequence[SoakCycle]) -> dict[str, Growth]:
     return growth
 
 
+def judged_launch(cycles: Sequence[SoakCycle]) -> int:
+    """Return the launch with the most cycles, the last one of equals; 0 without cycles."""
+    launches = Counter(cycle.launch for cycle in cycles)
+    return max(launches, key=lambda launch: (launches[launch], launch), default=0)
+
+
 def broken_limits(soak: Soak) -> tuple[str, ...]:
     """Return the text of each limit that is broken: sizes at any cycle, `ready` as a p95 of all.
 
     A Project that was never Ready took at least as long as the deadline.
     """
-    question = soak.question
+    largest = _largest_values(soak)
+    return tuple(
+        limit.text
+        for limit in soak.question.limits
+        if limit.quantity in largest and largest[limit.quantity] >= limit.below
+    )
+
+
+def limits_without_value(soak: Soak) -> tuple[Limit, ...]:
+    """Return each limit that nothing was compared with: the soak says nothing about it."""
+    largest = _largest_values(soak)
+    return tuple(limit for limit in soak.question.limits if limit.quantity not in largest)
+
+
+def _largest_values(soak: Soak) -> dict[str, float]:
+    """Return what is compared with limits, by quantity."""
     largest: dict[str, float] = {}
     for cycle in soak.cycles:
         for name, value in cycle.values.items():
             largest[name] = max(value, largest.get(name, value))
     ready_s = [s for cycle in soak.cycles for s in cycle.ready_s]
-    ready_s += [question.deadline_s] * sum(cycle.never_ready for cycle in soak.cycles)
+    ready_s += [soak.question.deadline_s] * sum(cycle.never_ready for cycle in soak.cycles)
     if len(ready_s) >= MIN_READY:
         largest["ready"] = float(np.quantile(ready_s, 0.95))
-    return tuple(
-        limit.text
-        for limit in question.limits
-        if limit.quantity in largest and largest[limit.quantity] >= limit.below
-    )
+    return largest
 
 
 def find_growth(at: Sequence[float], values: Sequence[float], *, creeps: bool = False) -> Growth:

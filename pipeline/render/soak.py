@@ -3,7 +3,7 @@
 import shlex
 from typing import TYPE_CHECKING
 
-from pipeline.judge.growth import MIN_CYCLES
+from pipeline.judge.growth import MIN_CYCLES, MIN_READY, judged_launch, limits_without_value
 from pipeline.model.soak import (
     HISTORY_S,
     SOAK_QUANTITIES,
@@ -104,10 +104,9 @@ def _sentences(soak: Soak) -> list[str]:
     )
     sentences = [measured]
     if len(deleted) > 1:
-        longest = max(cycles, key=lambda one: one.deleted)
         sentences.append(
             f"It was continued in {len(deleted)} launches; the verdicts are of the one with"
-            f" {longest.deleted:,} deleted Projects."
+            f" {deleted[judged_launch(cycles)]:,} deleted Projects."
         )
     never_ready = sum(cycle.never_ready for cycle in cycles)
     never_gone = sum(cycle.never_gone for cycle in cycles)
@@ -124,6 +123,9 @@ def _sentences(soak: Soak) -> list[str]:
         sentences.append("The soak has not ended; --resume continues it.")
     else:
         sentences.append(f"Ended ({soak.ended}): {soak.ended_by}.")
+    for limit in limits_without_value(soak):
+        few = f"a p95 needs {MIN_READY} Projects" if limit.quantity == "ready" else "no value"
+        sentences.append(f"The limit {limit.text} was not judged: {few}.")
     left_out = [name for name in WITH_HISTORY if any(name in one.values for one in cycles)]
     if missing := sorted(name for name in left_out if soak.growth and name not in soak.growth):
         sentences.append(
@@ -131,7 +133,7 @@ def _sentences(soak: Soak) -> list[str]:
             f" {duration(HISTORY_S)}, and {MIN_CYCLES} cycles must follow."
         )
     if any(one.verdict is GrowthVerdict.LEAK for one in soak.growth.values()):
-        last = max((cycle.deleted for cycle in cycles), default=0)
+        last = deleted[judged_launch(cycles)]
         sentences.append(
             f"A cache that needs over {2 * last:,} Projects to fill looks like a leak."
         )
@@ -173,10 +175,7 @@ def _per_project(name: str, growth: Growth) -> str:
 
 def soak_svg(soak: Soak) -> str:
     """Return the curve of each resource over the deleted Projects, as an SVG file."""
-    if soak.growth:
-        longest = max(soak.cycles, key=lambda one: one.deleted).launch
-    else:
-        longest = max((cycle.launch for cycle in soak.cycles), default=0)
+    longest = judged_launch(soak.cycles)
     cycles = [cycle for cycle in soak.cycles if cycle.launch == longest]
     names = [name for name in SOAK_QUANTITIES if any(name in one.values for one in cycles)]
     title = soak_headline(soak)

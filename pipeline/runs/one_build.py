@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from pipeline.drivers.k6.settings import SCRIPTS
 from pipeline.environments import registry
 from pipeline.model.capacity import Capacity
 from pipeline.model.headroom import Headroom
+from pipeline.model.limit import Limit
 from pipeline.model.ports import Artifact, EnvironmentSettings, Program, Target
+from pipeline.model.replicas import by_component
 from pipeline.model.request import CapacityRequest, SoakRequest
 from pipeline.model.results import Machine, Tool
 from pipeline.model.soak import Soak
@@ -88,6 +90,22 @@ def environment_of(request: CapacityRequest | SoakRequest, command: str) -> Envi
             hint="set load_pods = 0",
         )
     return settings
+
+
+def require_measurable(limits: Sequence[Limit], target: Target) -> None:
+    """Raise ConfigError if a limit is of something that the target does not have, or not show."""
+    components = by_component(target.processes or target.metrics)
+    for limit in limits:
+        if limit.component and limit.component not in components:
+            raise ConfigError(
+                f"`{limit.text}`: the subject has no {limit.component}",
+                hint=f"it has: {', '.join(components)}",
+            )
+        if limit.quantity.startswith("files(") and not target.processes:
+            raise ConfigError(
+                f"`{limit.text}`: open files of a process in another machine are not seen",
+                hint="limit memory or goroutines instead",
+            )
 
 
 def headroom_of(out: Path, target: Target, *, is_here: bool) -> Headroom:

@@ -1,5 +1,6 @@
 """A soak records every cycle, ends for a stated reason, and says what leaks."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.judge.growth import MIN_CYCLES, broken_limits
+from pipeline.judge.growth import MIN_CYCLES, broken_limits, growth_of_resources
 from pipeline.model.headroom import HeadroomExhaustedError
 from pipeline.model.limit import parse_limits
 from pipeline.model.request import SoakRequest
@@ -17,12 +18,13 @@ from pipeline.model.soak import GrowthVerdict, Soak, SoakCycle, SoakEnd, SoakQue
 from pipeline.model.subject import Subject
 from pipeline.render.soak import soak_command, soak_headline, soak_svg, soak_text
 from pipeline.runs.soak import run
-from pipeline.runs.soak.cycle import settings_of
+from pipeline.runs.soak.cycle import CycleRunner, settings_of
 from pipeline.runs.soak.cycle_loop import MAX_FAILURES, run_cycles
 from pipeline.storage import codec
 from pipeline.system.errors import ConfigError, Exit, LoadError, SubjectDiedError
 from pipeline.system.processes import CommandError, ExitStatus
 from tests.builders import NOW
+from tests.unit.test_filling import k6, target
 
 
 def new_soak(*limits: str, **changes: object) -> Soak:
@@ -125,6 +127,48 @@ def test_a_load_generator_that_fails_is_no_result_of_the_build() -> None:
     assert last.ended is SoakEnd.TIME
     with pytest.raises(LoadError, match=r"3 cycles in a row failed: k6 churn\.js exited"):
         FakeBuild(dict.fromkeys(range(3, 3 + MAX_FAILURES), broken)).soak(new_soak())
+    with pytest.raises(LoadError, match=r"the only cycle failed: k6 churn\.js exited"):
+        FakeBuild({1: broken}).soak(new_soak(lasts_s=5))
+
+
+def test_a_build_that_is_stuck_until_the_time_is_over_is_a_result() -> None:
+    *_, last = FakeBuild({1: LoadError("no Project was Ready")}).soak(new_soak(lasts_s=5))
+    assert (last.ended, last.cycles) == (SoakEnd.FAILED, ())
+    assert last.ended_by == "the only cycle failed: no Project was Ready"
+    assert run.exit_code(last) is Exit.REGRESSION
+
+
+REFUSED = "http_req_duration,1,5,1403,false,op=create,403\n"
+DONE = "project_ready,1,300,,,unit=ms,\nprojects_created,1,1,,,,\nprojects_deleted,1,1,,,,\n"
+STAYS = "project_ready,1,300,,,unit=ms,\nprojects_created,1,1,,,,\n"
+
+
+def run_cycle(folder: Path, rows: str) -> SoakCycle:
+    """Run one cycle of two Projects against a build that gives some points."""
+    question = SoakQuestion(60, projects=2, rest_s=0.01)
+    runner = CycleRunner(
+        question, target(folder), k6(folder, rows), folder, 0, lambda: None, time.monotonic()
+    )
+    return runner.run(1, 10)
+
+
+def test_a_project_that_is_refused_is_neither_ready_nor_gone(tmp_path: Path) -> None:
+    half = run_cycle(tmp_path, DONE + REFUSED)
+    assert (half.ready_s, half.deleted, half.never_ready, half.never_gone) == ((0.3,), 11, 1, 0)
+
+
+def test_a_project_whose_deletion_is_refused_is_never_gone(tmp_path: Path) -> None:
+    half = run_cycle(tmp_path, DONE + STAYS)
+    assert (half.deleted, half.never_ready, half.never_gone) == (11, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [(REFUSED, "no Project was Ready .* status 403"), (STAYS, "no Project was gone")],
+)
+def test_a_cycle_that_does_nothing_has_failed(rows: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match=said):
+        run_cycle(tmp_path, rows)
 
 
 def test_a_machine_that_gives_out_ends_it_with_what_was_measured() -> None:
@@ -148,6 +192,30 @@ def test_a_project_that_is_never_ready_took_as_long_as_the_deadline(never: int, 
     cycle = SoakCycle(0, 10.0, 3, {}, (0.1,) * (20 + more), never_ready=20 * never)
     soak = replace(new_soak("ready<10s"), cycles=(cycle,))
     assert bool(broken_limits(soak)) == (never > 0)
+
+
+def test_a_limit_that_was_not_judged_is_named() -> None:
+    *_, last = FakeBuild().soak(new_soak("ready<1s", "db<1GB", "files(server)<99", lasts_s=50))
+    assert (last.broke, len(last.cycles)) == ((), 5)  # of three Projects each
+    words = " ".join(soak_text(last).split())
+    assert "The limit ready<1s was not judged: a p95 needs 20 Projects." in words
+    assert "The limit db<1GB was not judged: no value." in words
+    assert "files(server)<99 was not judged" not in words
+
+
+@given(st.floats(0.1, 1e4))
+def test_a_project_that_is_given_up_breaks_every_limit_of_ready(limit_s: float) -> None:
+    asked = run.question_of(SoakRequest(600, (f"ready<{limit_s:f}s",)))
+    assert asked.deadline_s >= max(120, 2 * asked.limits[0].below)
+
+
+def test_verdicts_are_of_the_launch_that_the_report_names() -> None:
+    many = tuple(SoakCycle(0, 9.0 * i, i, {"keys": 7.0}) for i in range(1, 31))
+    large = tuple(SoakCycle(1, 9.0 * i, 50 * i, {"keys": 7.0 * i}) for i in range(1, 21))
+    cycles = (*many, *large)
+    soak = replace(new_soak(), cycles=cycles, growth=growth_of_resources(cycles))
+    assert soak_headline(soak) == "NO LEAK: 1 resource settled"
+    assert "the verdicts are of the one with 30 deleted" in " ".join(soak_text(soak).split())
 
 
 def test_a_resumed_soak_goes_on_in_another_launch() -> None:

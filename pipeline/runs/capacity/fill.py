@@ -1,15 +1,16 @@
 """Fill a build with Projects or objects by k6, and define the load that probes it afterwards."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.drivers.k6.command import POINTS
-from pipeline.drivers.k6.csv_points import read_series
+from pipeline.drivers.k6.csv_points import PointSeries, read_series
 from pipeline.drivers.k6.settings import K6
 from pipeline.drivers.k6.single import run_script
 from pipeline.model.capacity import CapacityQuestion, CountedResource
+from pipeline.model.limit import Limit
 from pipeline.model.ports import Program, Target
 
 SCRIPT = "capacity.js"
@@ -70,7 +71,7 @@ def fill(
         duration_s=FILL_S,
         projects=question.projects,
         object_bytes=question.object_bytes,
-        deadline_s=ready_timeout_s(question),
+        deadline_s=ready_timeout_s(question.limits),
         parameters={"MODE": things.value, "FROM": span.start},
     )
     reason = run_script(settings, target, program, out, seed=question.seed, check=check)
@@ -99,26 +100,31 @@ def probe_settings(question: CapacityQuestion, n: int) -> K6:
     )
 
 
-def ready_timeout_s(question: CapacityQuestion) -> float:
+def ready_timeout_s(limits: Sequence[Limit]) -> float:
     """Return the timeout of a Project to become Ready: at least twice its limit."""
-    limits_s = [limit.below for limit in question.limits if limit.quantity == "ready"]
+    limits_s = [limit.below for limit in limits if limit.quantity == "ready"]
     return max([READY_TIMEOUT_S, *(2 * limit_s for limit_s in limits_s)])
+
+
+def most_common_error(series: Iterable[PointSeries]) -> str | None:
+    """Return the most common error of requests, such as `status 500`; None without errors."""
+    errors = Counter[str]()
+    for one in series:
+        if one.metric == "http_req_duration" and one.failed:
+            answered = one.status not in ("", "0")
+            errors[f"status {one.status}" if answered else "no answer"] += len(one.measured)
+    return errors.most_common(1)[0][0] if errors else None
 
 
 def _read_result(path: Path, asked: int) -> FillResult:
     import numpy as np
 
     series = list(read_series(path))
-    errors = Counter[str]()
-    for one in series:
-        if one.metric == "http_req_duration" and one.failed:
-            answered = one.status not in ("", "0")
-            errors[f"status {one.status}" if answered else "no answer"] += len(one.measured)
     ready_ms = [one.measured for one in series if one.metric == _READY and not one.cut_off]
     made = round(sum(float(one.measured.sum()) for one in series if one.metric == "filled"))
     return FillResult(
         asked=asked,
         missing=max(0, asked - made),
-        most_common_error=errors.most_common(1)[0][0] if errors else None,
+        most_common_error=most_common_error(series),
         ready_s=float(np.quantile(np.concatenate(ready_ms), 0.95)) / 1e3 if ready_ms else None,
     )

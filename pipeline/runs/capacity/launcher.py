@@ -33,10 +33,10 @@ from pipeline.probes.scrape import current_sizes
 from pipeline.runs.capacity import fill
 from pipeline.runs.capacity.search_loop import BudgetExhaustedError, StepMeasurement
 from pipeline.runs.measure import new_folder
+from pipeline.runs.one_build import require_measurable
 from pipeline.runs.plan import derive_seed
 from pipeline.system.clock import watch_clock
 from pipeline.system.errors import (
-    ConfigError,
     LoadError,
     NetworkError,
     ProbeError,
@@ -108,18 +108,7 @@ class K6Launcher:
         folder = new_folder(self.out / "launches" / f"{number:03}")
         with self.environment.launch({Arm.CANDIDATE: self.artifact}, folder) as targets:
             target = targets[Arm.CANDIDATE]
-            components = by_component(target.processes or target.metrics)
-            for limit in self.question.limits:
-                if limit.component and limit.component not in components:
-                    raise ConfigError(
-                        f"`{limit.text}`: the subject has no {limit.component}",
-                        hint=f"it has: {', '.join(components)}",
-                    )
-                if limit.quantity.startswith("files(") and not target.processes:
-                    raise ConfigError(
-                        f"`{limit.text}`: open files of a process in another machine are not seen",
-                        hint="limit memory or goroutines instead",
-                    )
+            require_measurable(self.question.limits, target)
             yield _K6Launch(self, target, folder, number)
 
 
@@ -206,7 +195,7 @@ class _K6Launch:
             reason = (
                 "could not be created"
                 if things is CountedResource.OBJECTS
-                else f"were not Ready within {fill.ready_timeout_s(question):g} s"
+                else f"were not Ready within {fill.ready_timeout_s(question.limits):g} s"
             )
             error = result.most_common_error
             most = f"; the most common error was {error}" if error else ""

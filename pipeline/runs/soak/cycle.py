@@ -17,6 +17,7 @@ from pipeline.model.soak import SoakCycle, SoakQuestion
 from pipeline.probes.etcd import count_keys
 from pipeline.probes.heap import heap_sizes
 from pipeline.probes.scrape import fetch_text, read_plain_value
+from pipeline.runs.capacity.fill import most_common_error
 from pipeline.runs.capacity.launcher import process_sizes
 from pipeline.runs.plan import derive_seed
 from pipeline.system.errors import LoadError, NetworkError, ProbeError, StorageError
@@ -66,7 +67,7 @@ class CycleRunner:
 
         Raises:
             CommandError: k6 failed.
-            LoadError: What `check` raises, or nothing could be created at all.
+            LoadError: What `check` raises, or no Project was Ready, or none was deleted.
         """
         folder = self.out / f"cycle-{number:06}"
         folder.mkdir()
@@ -75,7 +76,15 @@ class CycleRunner:
         reason = run_script(settings, self.target, self.k6, folder, seed=seed, check=self.check)
         if reason:
             raise LoadError(f"cycle {number}: {reason}", hint=f"see {folder}")
-        times = _read_points(folder / POINTS)
+        times = _read_points(folder / POINTS, self.question.projects)
+        if not (times.ready_s and times.deleted):
+            what = "gone" if times.ready_s else "Ready"
+            deadline_s = self.question.deadline_s
+            error = f"; the most common error was {times.error}" if times.error else ""
+            raise LoadError(
+                f"cycle {number}: no Project was {what} within {deadline_s:g} s{error}",
+                hint=f"see {folder}",
+            )
         shutil.rmtree(folder)
         self._rest()
         values, deleted = resource_sizes(self.target), deleted + times.deleted
@@ -142,9 +151,11 @@ class _CycleTimes:
     deleted: int
     never_ready: int
     never_gone: int
+    error: str | None
 
 
-def _read_points(path: Path) -> _CycleTimes:
+def _read_points(path: Path, projects: int) -> _CycleTimes:
+    """Return the times of one cycle; a Project that was refused is neither Ready nor gone."""
     series = list(read_series(path))
 
     def seconds(metric: str) -> tuple[float, ...]:
@@ -156,10 +167,12 @@ def _read_points(path: Path) -> _CycleTimes:
     def total(metric: str) -> int:
         return round(sum(float(one.measured.sum()) for one in series if one.metric == metric))
 
+    ready_s, deleted = seconds("project_ready"), total("projects_deleted")
     return _CycleTimes(
-        ready_s=seconds("project_ready"),
+        ready_s=ready_s,
         gone_s=seconds("project_gone"),
-        deleted=total("projects_deleted"),
-        never_ready=total("projects_never_ready"),
-        never_gone=total("projects_never_gone"),
+        deleted=deleted,
+        never_ready=projects - len(ready_s),
+        never_gone=max(0, total("projects_created") - deleted),
+        error=most_common_error(series),
     )

@@ -54,8 +54,10 @@ def run_cycles(
         except (CommandError, LoadError, NetworkError, SubjectDiedError) as error:
             failures += 1
             reason = _death(check)
-            if not reason and failures == MAX_FAILURES:
-                reason = f"{failures} cycles in a row failed: {error}"
+            is_over = not soak.cycles and clock() >= deadline_s
+            if not reason and (failures == MAX_FAILURES or is_over):
+                first = "the only cycle" if failures == 1 else f"{failures} cycles in a row"
+                reason = f"{first} failed: {error}"
                 if isinstance(error, CommandError):
                     raise LoadError(reason, hint=error.hint) from error
             if reason:

@@ -16,6 +16,7 @@ from pipeline.model.soak import GrowthVerdict, Soak, SoakEnd, SoakQuestion
 from pipeline.model.subject import Arm
 from pipeline.render.soak import soak_svg, soak_text
 from pipeline.runs import trust
+from pipeline.runs.capacity.fill import ready_timeout_s
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.measure import new_folder
 from pipeline.runs.one_build import (
@@ -24,6 +25,7 @@ from pipeline.runs.one_build import (
     load_digest,
     prepare,
     prepare_again,
+    require_measurable,
 )
 from pipeline.runs.plan import draw_seed
 from pipeline.runs.soak.cycle import SCRIPT, CycleRunner
@@ -44,13 +46,15 @@ _GUARD_S = 1.0
 def question_of(request: SoakRequest) -> SoakQuestion:
     """Return the question of a request, or raise ConfigError if it cannot be answered."""
     try:
+        limits = parse_limits(request.limits) if request.limits else ()
         return SoakQuestion(
             lasts_s=request.lasts_s,
-            limits=parse_limits(request.limits) if request.limits else (),
+            limits=limits,
             projects=request.projects,
             objects=request.objects,
             object_bytes=request.object_bytes,
             watches=request.watches,
+            deadline_s=ready_timeout_s(limits),
             seed=draw_seed(request.seed),
         )
     except ValueError as error:
@@ -134,6 +138,7 @@ def _measure(soak: Soak, build: OneBuild, folder: RunFolder) -> Soak:
         shown.stage("start the servers", soak.question.lasts_s - soak.spent_s)
         with environment.launch({Arm.CANDIDATE: build.artifact}, launch_out) as targets:
             target = targets[Arm.CANDIDATE]
+            require_measurable(soak.question.limits, target)
             check = _guard(target, out, is_here=build.settings.is_here)
             runner = CycleRunner(
                 question=soak.question,
