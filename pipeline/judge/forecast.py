@@ -2,7 +2,7 @@
 
 A quantity is a straight line of N with a small curvature, which the data may show or refute, and an
 error in proportion to its size.  A forecast is refused where the data cannot justify it: too few
-sizes, a quantity that shrinks, or an N too far beyond the measured ones.
+sizes, a quantity that shrinks or whose growth is curved, or an N too far beyond the measured ones.
 """
 
 import math
@@ -43,6 +43,9 @@ MAX_DROP = 0.10
 
 KNEE_CHANCE = 0.01
 """Largest probability of finding a knee in a quantity that has none."""
+
+CURVE_CHANCE = 0.02
+"""Largest probability of refusing a quantity because its growth is curved, though it is not."""
 
 _MIN_LEVEL = 0.05  # of the largest value: the least level by which an error is divided
 _MIN_CURVATURE = 1e-9  # of the largest value
@@ -127,6 +130,12 @@ def forecast_quantity(name: str, measured: Sequence[Measured], n: int) -> Foreca
     result = replace(result, points=len(means), first_n=means[0].n, knee=knee)
     if knee and (reason := _missing_sizes(len(means))):
         return replace(result, refused=f"its growth changes at N = {knee:,}; above that, {reason}")
+    if _is_curved(used):
+        reason = (
+            f"its growth is curved from N = {means[0].n:,} to {means[-1].n:,}, and only a straight"
+            " line is continued; measure larger sizes"
+        )
+        return replace(result, refused=reason)
     fit = _fit_growth(used)
     believed_to = math.floor(means[-1].n * max(BELIEVED_RATIO, _validated_ratio(used)))
     result = replace(result, believed_to=believed_to, per_n=scale * fit.slope_at(means[-1].n))
@@ -293,6 +302,27 @@ def _fit_growth(measured: Sequence[Measured]) -> _GrowthFit:
     return _GrowthFit(
         largest, coefficients, covariance, math.sqrt(variance), line.degrees_of_freedom
     )
+
+
+def _is_curved(measured: Sequence[Measured]) -> bool:
+    """Return whether the data contradict a curvature as small as is assumed.
+
+    Source:
+        Prior predictive check: Gelman and others, Bayesian Data Analysis, 3rd ed., section 6.3.
+    """
+    line = _fit_line(measured, max(one.n for one in measured))
+    left = line.degrees_of_freedom - 1
+    if left < 1:
+        return False
+    columns = np.column_stack([np.ones_like(line.shares), line.shares, line.shares**2])
+    columns /= line.levels[:, None]
+    target = line.values / line.levels
+    inverse = np.linalg.pinv(columns)
+    errors = target - columns @ (inverse @ target)
+    variance = max(float(errors @ errors) / left, MIN_NOISE**2) * float(inverse[2] @ inverse[2])
+    variance += (CURVATURE * float(line.coefficients[1])) ** 2
+    largest = quantile(1 - CURVE_CHANCE / 2, left) * math.sqrt(variance)
+    return abs(float(inverse[2] @ target)) > largest
 
 
 def _find_knee(measured: Sequence[Measured]) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.judge.forecast import forecast_quantity, measured_growth
+from pipeline.judge.forecast import forecast_quantity, machine_bounds, measured_growth
 from pipeline.model.capacity import Capacity, CountedResource
 from pipeline.model.forecast import CapacityForecast, Forecast
 from pipeline.model.limit import QUANTITIES
@@ -54,10 +54,18 @@ def bound_sentences(forecast: CapacityForecast) -> list[str]:
         sentences.append(
             f"{one.quantity} may reach {bound} from N = {one.earliest_n:,} on{likely}."
         )
-    given = [one.believed_to for one in forecast.quantities if not one.refused]
-    if forecast.machine and given and not sentences:
-        size = quantity(forecast.machine.memory, "B")
-        sentences.append(f"A machine of {size} holds N = {min(given):,}, and no more is believed.")
+    if forecast.machine is None:
+        return sentences
+    given = {one.quantity: one.believed_to for one in forecast.quantities if one.believed_to}
+    bounds = machine_bounds(forecast.machine)
+    size = quantity(forecast.machine.memory, "B")
+    if missing := [name for name in bounds if name not in given]:
+        sentences.append(
+            f"What a machine of {size} holds is unknown: no forecast of {' and '.join(missing)}."
+        )
+    elif not sentences:
+        last = min(given[name] for name in bounds)
+        sentences.append(f"A machine of {size} holds N = {last:,}, and no more is believed.")
     return sentences
 
 

@@ -136,6 +136,35 @@ def test_a_forecast_too_far_away_is_refused_unless_the_data_validate_it() -> Non
     assert "more than 8 times" in forecast_quantity("memory", many, 1281).refused
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize(
+    "level",
+    [
+        pytest.param(lambda n: 300e6 + 1e6 * n**1.5, id="to the 1.5"),
+        pytest.param(lambda n: 300e6 + 1e5 * n**2, id="squared"),
+        pytest.param(lambda n: line(n) * (1 + n / 400), id="half as much again"),
+        pytest.param(lambda n: 100e6 + 30e6 * n**0.5, id="root"),
+    ],
+)
+def test_curved_growth_is_refused(level: Callable[[float], float], noise: float) -> None:
+    random = np.random.default_rng(5)
+    given = 0
+    for _ in range(40):
+        values = [Measured(n, level(n) * (1 + noise * random.standard_normal())) for n in SIZES]
+        one = forecast_quantity("memory", values, 640)
+        given += not ("curved" in one.refused or "growth changes" in one.refused)
+    assert given <= (4 if noise else 0)
+
+
+def test_a_straight_line_is_rarely_refused_as_curved() -> None:
+    random = np.random.default_rng(13)
+    refused = 0
+    for _ in range(300):
+        values = [Measured(n, line(n) * (1 + 0.03 * random.standard_normal())) for n in SIZES]
+        refused += "curved" in forecast_quantity("memory", values, 640).refused
+    assert refused <= 1.5 * 300 * forecast.CURVE_CHANCE
+
+
 def test_only_sizes_above_a_knee_are_used() -> None:
     def bent(n: float) -> float:
         return 300e6 + 1e6 * n + 20e6 * max(0.0, n - 80)
@@ -232,6 +261,28 @@ def test_the_report_says_what_n_needs_and_what_breaks_first(width: int) -> None:
     assert "p99(get)" not in words
     assert all(len(row) <= width for row in shown.split("Reproduce:", maxsplit=1)[0].splitlines())
     assert "--forecast 1000 --machine 4GB,2" in reproduce_command(capacity)
+
+
+def test_a_machine_is_never_said_to_hold_what_was_not_forecast() -> None:
+    roomy = searched(1000, "64GB")
+    said = "A machine of 59.6 GiB holds N = 1,562, and no more is believed."
+    assert said in " ".join(capacity_text(roomy, run.forecast_of(roomy)).split())
+    far = replace(roomy, question=replace(roomy.question, forecast=5000))
+    assert said in " ".join(capacity_text(far, run.forecast_of(far)).split())
+    for machine, missing, growth in (
+        ("64GB,16", "idle_cpu", line),  # no step measured it
+        ("64GB", "memory", lambda n: 300e6 + 1e5 * n**2),
+        ("64GB", "memory", lambda n: 2e9 - 5e6 * n),
+    ):
+        capacity = searched(1000, machine)
+        steps = tuple(
+            replace(step, values=step.values | {"memory": growth(step.n)})
+            for step in capacity.steps
+        )
+        capacity = replace(capacity, steps=steps)
+        words = " ".join(capacity_text(capacity, run.forecast_of(capacity)).split())
+        assert f"holds is unknown: no forecast of {missing}." in words
+        assert "and no more is believed" not in words
 
 
 def test_the_drawing_has_a_panel_for_each_forecast() -> None:
