@@ -72,12 +72,16 @@ def headline(capacity: Capacity) -> str:
         return f"NOTHING YET: no number of {things} was measured"
     if answer.broke is None and not answer.held:
         return f"CANNOT TELL: no number of {things} held, or broke, every time"
-    if answer.broke is None and not capacity.question.limits:
-        return f"MEASURED up to {answer.held:,} {things}, for a forecast"
-    if answer.broke is None:
-        return f"AT LEAST {answer.held:,} {things}: no limit broke"
     limits = {limit.quantity: limit.text for limit in reversed(capacity.question.limits)}
     first = " and ".join(f"`{limits.get(name, name)}`" for name in answer.first)
+    if answer.broke is None:
+        if first:
+            what = f"{first} broke above that, but not every time"
+        elif capacity.question.limits:
+            what = "no limit broke"
+        else:
+            return f"MEASURED up to {answer.held:,} {things}, for a forecast"
+        return f"AT LEAST {answer.held:,} {things}: {what}"
     if answer.held == 0:
         return f"LESS THAN {answer.broke:,} {things}: {first} broke first"
     return f"{answer.held:,} TO {answer.broke:,} {things}: {first} broke first"
@@ -218,6 +222,10 @@ def _sentences(capacity: Capacity) -> list[str]:
     if answer.disagreed and answer.broke is not None:
         numbers = ", ".join(f"{n:,}" for n in answer.disagreed)
         sentences.append(f"Between these two, repeated measurements disagree: {numbers}.")
+    elif answer.disagreed:
+        broken = sorted({step.n for step in steps if step.outcome is StepOutcome.BROKE})
+        numbers = ", ".join(f"{n:,}" for n in broken)
+        sentences.append(f"Broke at N = {numbers}; but that or a larger N also held.")
     if capacity.ended is None:
         sentences.append("The search has not ended; --resume continues it.")
     else:

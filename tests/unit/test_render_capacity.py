@@ -83,6 +83,10 @@ def test_a_person_reads(capacity: Capacity, name: str, golden: Callable[[str, st
         (FOUND, "141 TO 153 Projects: `p99(get)<1s` broke first"),
         (DISAGREED, "100 TO 200 Projects"),
         (OPEN, "AT LEAST 100 Projects: no limit broke"),
+        (
+            known((50, 0.1), (100, 2.0), (70, 0.1), (100, 0.1), (200, 0.2)),
+            "AT LEAST 70 Projects: `p99(get)<1s` broke above that, but not every time",
+        ),
         (known((1, 2.0)), "LESS THAN 1 Projects"),
         (known((5, 2.0), (5, 0.1)), "CANNOT TELL"),
     ],

@@ -19,13 +19,16 @@ OPERATIONS_PER_ITERATION = 5
 READY_TIMEOUT_S = 120.0
 """A Project that is not Ready by then counts as missing; a limit of `ready` can raise it."""
 
+MAX_TIMEOUT_S = 30.0
+"""Longest timeout of a request."""
+
 FILL_S = 3600.0
 """Nominal seconds of a fill; the budget of the search ends one that is too long."""
 
 _READY = "project_ready"
 _WARMUP_S = 3.0
 _TIMEOUT_PER_LIMIT = 2.0  # request timeout as a multiple of the longest limit of a time
-_MIN_TIMEOUT_S, _MAX_TIMEOUT_S = 2.5, 30.0
+_MIN_TIMEOUT_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def probe_settings(question: CapacityQuestion, n: int) -> K6:
         projects=n if question.things is CountedResource.PROJECTS else question.projects,
         object_bytes=question.object_bytes,
         requests_per_iteration=OPERATIONS_PER_ITERATION,
-        request_timeout_s=min(max(longest_s, _MIN_TIMEOUT_S), _MAX_TIMEOUT_S),
+        request_timeout_s=min(max(longest_s, _MIN_TIMEOUT_S), MAX_TIMEOUT_S),
         max_failed_share=0.999,  # errors are a result here, and may have their own limit
     )
 

@@ -16,7 +16,7 @@ from pipeline.model.request import CapacityRequest
 from pipeline.render.capacity import capacity_text, curve_svg
 from pipeline.runs import trust
 from pipeline.runs.capacity import search
-from pipeline.runs.capacity.fill import SCRIPT
+from pipeline.runs.capacity.fill import MAX_TIMEOUT_S, SCRIPT
 from pipeline.runs.capacity.launcher import K6Launcher
 from pipeline.runs.capacity.search_loop import run_search
 from pipeline.runs.folder import RunFolder
@@ -82,6 +82,8 @@ def question_of(request: CapacityRequest) -> CapacityQuestion:
             "`ready` is the time of new Projects, and `capacity objects` adds none",
             hint="`capacity projects`, or a limit of p99(create)",
         )
+    _require_limits_that_can_break(question)
+    _require_enough_sizes(question)
     _require_enough_requests(question)
     return question
 
@@ -93,8 +95,35 @@ def _start(request: CapacityRequest) -> int:
     start = _DEFAULT_START[request.things]
     if not request.forecast:
         return start
-    largest = search.largest_needed(request.forecast)
-    return max(1, min(start, largest >> (MIN_SIZES - 1)))
+    return min(start, search.largest_start(request.forecast))
+
+
+def _require_limits_that_can_break(question: CapacityQuestion) -> None:
+    """Return if every limit is of something that is measured, and can be reached."""
+    for limit in question.limits:
+        if limit.quantity.startswith("idle_cpu") and not question.forecast:
+            raise ConfigError(f"`{limit.text}`: the idle CPU is only measured with --forecast N")
+        if limit.quantity == "errors" and limit.below > 1:
+            raise ConfigError(f"`{limit.text}`: a share of requests is at most 100 %")
+        is_of_requests = limit.unit == "s" and limit.quantity != "ready"
+        if is_of_requests and limit.below >= MAX_TIMEOUT_S:
+            raise ConfigError(
+                f"`{limit.text}`: a request is given up after {MAX_TIMEOUT_S:g} s, so that no time"
+                " reaches the limit"
+            )
+
+
+def _require_enough_sizes(question: CapacityQuestion) -> None:
+    """Return if doubling measures enough sizes for a forecast, where no limit ends it later."""
+    if not question.forecast or question.limits:
+        return
+    largest = search.largest_start(question.forecast)
+    if question.start > largest:
+        raise ConfigError(
+            f"a forecast needs {MIN_SIZES} sizes, and doubling from --start {question.start} up to"
+            f" {search.largest_needed(question.forecast)} measures fewer",
+            hint=f"--start {largest}",
+        )
 
 
 def _require_enough_requests(question: CapacityQuestion) -> None:

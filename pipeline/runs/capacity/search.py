@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from pipeline.judge.forecast import BELIEVED_RATIO
+from pipeline.judge.forecast import BELIEVED_RATIO, MIN_SIZES
 from pipeline.model.capacity import (
     Capacity,
     CapacityAnswer,
@@ -144,8 +144,13 @@ def expected_s(
 
 
 def largest_needed(forecast: int) -> int:
-    """Return the largest N that must be measured for a forecast."""
-    return math.ceil(forecast / BELIEVED_RATIO)
+    """Return the largest N that must be measured for a forecast: at least one of enough sizes."""
+    return max(math.ceil(forecast / BELIEVED_RATIO), 1 << (MIN_SIZES - 1))
+
+
+def largest_start(forecast: int) -> int:
+    """Return the largest first N from which doubling measures enough sizes for a forecast."""
+    return largest_needed(forecast) >> (MIN_SIZES - 1)
 
 
 def largest_feasible(steps: Sequence[CapacityStep], headroom: dict[str, float]) -> int | None:
