@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.judge.constants import CONFIDENCE, FAMILY_ALPHA
 from pipeline.judge.history import MIN_CHANGE, MIN_POINTS
+from pipeline.judge.scale import bounded_exponent
 from pipeline.judge.stats.noise import Floats, robust_deviation
 from pipeline.judge.stats.student import quantile
 from pipeline.model.metric import Better, Scale
@@ -63,22 +64,27 @@ class EarlierNight:
 
 
 class NightTable:
-    """The nights of one stretch as numbers: nights in rows, metrics in columns."""
+    """The nights of one stretch as numbers: nights in rows, metrics in columns.
+
+    A metric has a column for each scale and unit that it had: two of them are not compared.
+    """
 
     def __init__(self, nights: Sequence[Night]) -> None:
         columns = {
-            (key, value.scale): value for night in nights for key, value in night.values.items()
+            (key, value.kind): value for night in nights for key, value in night.values.items()
         }
         self._columns = {column: number for number, column in enumerate(columns)}
         self._facts = list(columns.values())
         self._values = np.full((len(nights), len(columns)), np.nan)
+        self._is_lower_better = np.zeros(self._values.shape, dtype=bool)
         for row, night in enumerate(nights):
             for key, value in night.values.items():
                 is_ratio = value.scale is Scale.RATIO
                 position = math.log(value.value) if is_ratio else value.value
-                self._values[row, self._columns[key, value.scale]] = position
+                column = self._columns[key, value.kind]
+                self._values[row, column] = position
+                self._is_lower_better[row, column] = value.better is Better.LOWER
         self._keys = [key for key, _ in columns]
-        self._is_lower_better = np.array([one.better is Better.LOWER for one in self._facts])
         least = [math.log1p(MIN_CHANGE) if one.scale is Scale.RATIO else 0 for one in self._facts]
         self._least = np.array(least)
         self._known: tuple[int, Floats] = (-1, np.empty(0))
@@ -88,7 +94,7 @@ class NightTable:
         difference = self._differences(later, slice(earlier, earlier + 1))[0]
         beyond = self._is_beyond(difference, self.thresholds(later))
         return {
-            self._keys[column]: self._change(column, difference, beyond)
+            self._keys[column]: self._change(later, column, difference, beyond)
             for column in np.flatnonzero(np.isfinite(difference)).tolist()
         }
 
@@ -97,7 +103,8 @@ class NightTable:
         thresholds = self.thresholds(later)
         differences = self._differences(later, slice(later))
         beyond = self._is_beyond(differences, thresholds)
-        worse = (beyond & ((differences > 0) == self._is_lower_better)).sum(axis=1).tolist()
+        is_up_worse = self._is_lower_better[later]
+        worse = (beyond & ((differences > 0) == is_up_worse)).sum(axis=1).tolist()
         numbers = beyond.sum(axis=1).tolist()
         with np.errstate(divide="ignore", invalid="ignore"):  # of a metric that never varied
             clearness = np.where(beyond, np.abs(differences) / thresholds, -1.0)
@@ -107,7 +114,7 @@ class NightTable:
                 worse[row],
                 number - worse[row],
                 tuple(
-                    self._change(column, differences[row], beyond[row])
+                    self._change(later, column, differences[row], beyond[row])
                     for column in order[row][:number]
                 ),
             )
@@ -155,15 +162,15 @@ class NightTable:
         return found
 
     def _change(
-        self, column: int, differences: Floats, beyond: "np.typing.NDArray[np.bool_]"
+        self, later: int, column: int, differences: Floats, beyond: "np.typing.NDArray[np.bool_]"
     ) -> NightChange:
         fact, difference = self._facts[column], float(differences[column])
         return NightChange(
             self._keys[column],
-            math.expm1(difference) if fact.scale is Scale.RATIO else difference,
+            math.expm1(bounded_exponent(difference)) if fact.scale is Scale.RATIO else difference,
             fact.scale,
             fact.unit,
-            is_worse=(difference > 0) is (fact.better is Better.LOWER),
+            is_worse=(difference > 0) == bool(self._is_lower_better[later, column]),
             is_beyond_chance=bool(beyond[column]),
         )
 
@@ -178,7 +185,9 @@ def night_interval(one: NightValue) -> tuple[float, float] | None:
     half = _two_sided(one.degrees_of_freedom) * math.sqrt(one.variance / one.pairs)
     if one.scale is Scale.DIFFERENCE:
         return one.value - half, one.value + half
-    return one.value * math.exp(-half) - 1, one.value * math.exp(half) - 1
+    middle = math.log(one.value)
+    low, high = (math.expm1(bounded_exponent(middle + end)) for end in (-half, half))
+    return low, high
 
 
 def _spreads(differences: Floats, sizes: Floats) -> Floats:

@@ -29,6 +29,11 @@ class NightValue:
     degrees_of_freedom: int | None = None
 
     @property
+    def kind(self) -> tuple[Scale, str]:
+        """What two values of a metric must share to be compared: scale and unit."""
+        return self.scale, self.unit
+
+    @property
     def change(self) -> float:
         """The change against the reference: a ratio (0.05 is +5 %) or an amount."""
         return self.value - 1 if self.scale is Scale.RATIO else self.value

@@ -36,23 +36,36 @@ class NightPlot:
         nights: All nights of the history, in the order of time.
         series: Series of each stretch, in the order of time.
         releases: Releases of the product.
-        unit: Unit of amounts; ratios are in percent.
     """
 
     key: str
     nights: Sequence[Night]
     series: Sequence[DatedSeries]
     releases: Sequence[DatedRelease]
-    unit: str
 
     @property
     def scale(self) -> Scale:
         """The scale of the newest stretch, which is the scale of the drawing."""
-        return self.series[-1].judged.series.scale
+        return self._kind(self.series[-1])[0]
+
+    @property
+    def unit(self) -> str:
+        """The unit of the newest stretch: that of amounts; ratios are in percent."""
+        return self._kind(self.series[-1])[1]
 
     def visible_series(self) -> list[DatedSeries]:
-        """Return the stretches on that scale that have points."""
-        return [one for one in self.series if one.nights and one.judged.series.scale is self.scale]
+        """Return the stretches on the scale and in the unit of the newest."""
+        return [one for one in self.series if self._kind(one) == self._kind(self.series[-1])]
+
+    def renewals(self) -> list[tuple[int, int]]:
+        """Return each night that is drawn after one of another stretch: that one, then it."""
+        stretches = {night: at for at, one in enumerate(self.series) for night in one.nights}
+        drawn = sorted(night for one in self.visible_series() for night in one.nights)
+        pairs = itertools.pairwise(drawn)
+        return [(one, two) for one, two in pairs if stretches[one] != stretches[two]]
+
+    def _kind(self, one: DatedSeries) -> tuple[Scale, str]:
+        return self.nights[one.nights[-1]].values[self.key].kind
 
     def height(self, value: float) -> float:
         """Return a value of a series as the change that the axis shows: percent, or an amount."""
@@ -69,8 +82,8 @@ def large_plot(plot: NightPlot, links: Sequence[str]) -> str:
     parts, x, y = _axes(plot, LARGE)
     drawn = plot.visible_series()
     parts += _releases(plot, x)
-    for before, after in itertools.pairwise(drawn):
-        middle = (_time(plot, before.nights[-1]) + _time(plot, after.nights[0])) / 2
+    for before, after in plot.renewals():
+        middle = (_time(plot, before) + _time(plot, after)) / 2
         parts.append(_vertical(LARGE, x.at(middle), "renewed", "another reference build"))
     for one in drawn:
         parts.append(_level_line(plot, one, x, y))

@@ -385,8 +385,7 @@ def _history_row(judged: JudgedHistory) -> dict[str, Any]:
 
 
 def _plot(links: SiteLinks, judged: JudgedHistory, key: str) -> NightPlot:
-    unit = _newest_value(judged.history, key).unit
-    return NightPlot(key, judged.history.nights, judged.series[key], links.source.releases, unit)
+    return NightPlot(key, judged.history.nights, judged.series[key], links.source.releases)
 
 
 def _metric_cell(links: SiteLinks, root: str, judged: JudgedHistory, key: str) -> dict[str, Any]:

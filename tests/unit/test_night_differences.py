@@ -17,8 +17,13 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 HALF_WIDTHS = st.floats(0.001, 0.5)
 
 
-def value(number: float, scale: Scale = Scale.RATIO, better: Better = Better.LOWER) -> NightValue:
-    return NightValue(number, scale, better, "s", 3)
+KINDS = st.tuples(st.sampled_from(Scale), st.sampled_from(Better), st.sampled_from(["s", "B"]))
+
+
+def value(
+    number: float, scale: Scale = Scale.RATIO, better: Better = Better.LOWER, unit: str = "s"
+) -> NightValue:
+    return NightValue(number, scale, better, unit, 3)
 
 
 def nights(*values: dict[str, NightValue]) -> list[Night]:
@@ -47,17 +52,22 @@ def test_of_equal_nights_at_most_one_pair_in_twenty_shows_a_difference(number: i
 
 
 @given(
-    st.lists(st.lists(st.floats(0.5, 2.0), min_size=3, max_size=3), min_size=3, max_size=16),
+    st.lists(
+        st.lists(st.tuples(st.floats(0.5, 2.0), KINDS), min_size=3, max_size=3),
+        min_size=3,
+        max_size=16,
+    ),
     st.integers(1, 15),
 )
 def test_a_night_differs_in_the_same_way_whatever_comes_later(
-    rows: list[list[float]], at: int
+    rows: list[list[tuple[float, tuple[Scale, Better, str]]]], at: int
 ) -> None:
-    table = nights(*({f"w/m{m}": value(v) for m, v in enumerate(row)} for row in rows))
+    table = nights(*({f"w/m{m}": value(v, *k) for m, (v, k) in enumerate(row)} for row in rows))
     later = min(at, len(rows) - 1)
-    assert NightTable(table).beyond_chance(later, 3) == NightTable(
-        table[: later + 1]
-    ).beyond_chance(later, 3)
+    whole, known = NightTable(table), NightTable(table[: later + 1])
+    assert whole.beyond_chance(later, 3) == known.beyond_chance(later, 3)
+    for earlier in range(later):
+        assert whole.changes(earlier, later) == known.changes(earlier, later)
 
 
 @pytest.mark.parametrize("better", Better)
@@ -93,12 +103,21 @@ def test_fewer_nights_than_a_step_needs_say_nothing() -> None:
     assert not any(one.clearest for one in table.beyond_chance(len(rows) - 1, 3))
 
 
-def test_a_value_that_is_missing_or_on_another_scale_is_compared_with_nothing() -> None:
+def test_a_value_that_is_missing_or_of_another_kind_is_compared_with_nothing() -> None:
     rows: list[dict[str, NightValue]] = [{"w/m": value(1 + at % 2 / 1000)} for at in range(12)]
-    rows += [{}, {"w/m": value(1.5, Scale.DIFFERENCE)}]
+    rows += [{}, {"w/m": value(1.5, Scale.DIFFERENCE)}, {"w/m": value(1.5, unit="B")}]
     table = NightTable(nights(*rows))
-    assert table.changes(11, 12) == {}
-    assert table.changes(11, 13) == {}
+    for later in (12, 13, 14):
+        assert table.changes(11, later) == {}
+
+
+@given(st.floats(1e-300, 1e18), st.floats(1e-300, 1e18), st.floats(0, 9e18))
+def test_a_change_beyond_all_doubles_is_a_number(one: float, other: float, variance: float) -> None:
+    table = NightTable(nights({"w/m": value(one)}, {"w/m": value(other)}))
+    assert math.isfinite(table.changes(0, 1)["w/m"].change)
+    found = night_interval(NightValue(one, Scale.RATIO, Better.LOWER, "s", 3, variance, 1))
+    assert found is not None
+    assert all(map(math.isfinite, found))
 
 
 @given(HALF_WIDTHS, st.integers(2, 30), st.integers(1, 30))

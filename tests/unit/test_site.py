@@ -12,7 +12,7 @@ import pytest
 from pipeline.commands.main import main
 from pipeline.runs.history import branch, nightly_records
 from pipeline.runs.history.branch import Branch
-from pipeline.runs.history.nightly_records import NightlyRecord
+from pipeline.runs.history.nightly_records import NightlyRecord, NightlyValue
 from pipeline.runs.site import document, folder
 from pipeline.runs.site.build import SiteRequest, build
 from pipeline.runs.site.folder import MANIFEST, SiteFile, write_site
@@ -245,6 +245,27 @@ def test_nights_against_another_reference_are_shown_apart(tmp_path: Path) -> Non
     assert page.count("another reference build</title>") == 1
     last = text(out, f"nightly/nights/{nightly_records.night_name(records[-1])}.html")
     assert nightly_records.night_name(records[9]) not in last
+
+
+def test_a_reference_that_comes_back_is_marked_where_it_does(tmp_path: Path) -> None:
+    records = [night(n, reference="sha256:b" if 8 <= n < 12 else "sha256:a") for n in range(20)]
+    out = tmp_path / "site"
+    build(SiteRequest((str(write(tmp_path / "h" / "nightly.jsonl", records)),), out))
+    page = text(out, "nightly/metrics/object-crud-create-p50-*.html")
+    assert page.count("another reference build</title>") == 2
+
+
+def test_amounts_in_two_units_are_in_no_drawing_together(tmp_path: Path) -> None:
+    def amount(number: int) -> NightlyRecord:
+        is_old = number < 10
+        key, unit = ("sha256:old", "s") if is_old else ("sha256:new", "B")
+        values = {"value": float(number), "scale": "difference", "better": "lower", "unit": unit}
+        metric = NightlyValue.model_validate({**values, "pairs": 3})
+        return night(number, reference=key, metrics={"w/m": metric})
+
+    out, records = tmp_path / "site", [amount(number) for number in range(20)]
+    build(SiteRequest((str(write(tmp_path / "h" / "nightly.jsonl", records)),), out))
+    assert "w/m: 10 nights" in text(out, "nightly/metrics/w-m-*.html")
 
 
 def test_an_acknowledged_step_raises_no_alarm(kept: Path, tmp_path: Path) -> None:
