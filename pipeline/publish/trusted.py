@@ -25,6 +25,7 @@ from pipeline.publish.event import Event
 from pipeline.publish.options import PublishOptions, reproduce_command
 from pipeline.publish.pull import GITHUB_NOT_ASKED, NoPullRequest, PullRequest, relevant_files
 from pipeline.render import answer_line
+from pipeline.render.numbers import moment
 from pipeline.runs import priors, suite_file
 from pipeline.runs.explain.explanation_file import EXPLANATION, FOLDER, parse_explanation
 from pipeline.runs.suite_file import Suite
@@ -173,15 +174,11 @@ def _require_results_of(results: ResultSet, event: Event, now: datetime) -> None
     times = (results.taken_at, *(trial.started_at for trial in results.trials))
     if event.started_at and min(times) < event.started_at - _CLOCK_TOLERANCE:
         raise BaselineError(
-            f"its results are of {_utc(min(times))}, before this workflow run began at"
-            f" {_utc(event.started_at)}"
+            f"its results are of {moment(min(times))}, before this workflow run began at"
+            f" {moment(event.started_at)}"
         )
     if max(times) > now + _CLOCK_TOLERANCE:
-        raise BaselineError(f"its results are of {_utc(max(times))}, which is in the future")
-
-
-def _utc(time: datetime) -> str:
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        raise BaselineError(f"its results are of {moment(max(times))}, which is in the future")
 
 
 def _own(results: ResultSet) -> VerifiedResults:

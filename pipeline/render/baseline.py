@@ -15,14 +15,14 @@ from pipeline.render.console import (
     string_console,
     table,
 )
-from pipeline.render.numbers import quantity
+from pipeline.render.numbers import moment, quantity
 
 
 def baseline_text(baseline: Baseline) -> str:
     """Return the subject, the machine and the median of every metric of a stored baseline."""
     machine = baseline.machine.fingerprint
     lines = [
-        f"{baseline.name}: suite {baseline.suite}, measured {baseline.taken_at:%Y-%m-%d %H:%M} UTC",
+        f"{baseline.name}: suite {baseline.suite}, measured {moment(baseline.taken_at)}",
         f"  subject  {baseline.subject.spec}",
         f"           {baseline.subject.digest}",
         *(f"  {fact:<12} {machine[fact]}" for fact in sorted(machine)),

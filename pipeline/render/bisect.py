@@ -8,7 +8,7 @@ from pipeline.judge.bisect import BisectDecision, BisectState, CauseSize
 from pipeline.model.bisect import Bisection, Commit, CommitOutcome
 from pipeline.model.report import Change
 from pipeline.model.results import PROFILE
-from pipeline.render.numbers import brief_interval, count, duration, share
+from pipeline.render.numbers import brief_interval, count, duration, moment, share
 from pipeline.render.templates import render_markdown
 from pipeline.system.sanitize import printable, truncate
 
@@ -233,7 +233,7 @@ def identity(bisection: Bisection) -> str:
     return printable(
         f"{bisection.good}..{bisection.bad}, {commits} by first parent; suite {bisection.suite},"
         f" environment {bisection.environment}, profile {machine.profile};"
-        f" {bisection.taken_at:%Y-%m-%d %H:%M} UTC, {duration(bisection.spent_s)} with builds,"
+        f" {moment(bisection.taken_at)}, {duration(bisection.spent_s)} with builds,"
         f" {count(bisection.pairs, 'pair')} of {count(len(bisection.measured), 'commit')};"
         f" {', '.join(facts)}"
     )

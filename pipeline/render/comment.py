@@ -34,7 +34,15 @@ from pipeline.render.escape import (
     safe_name,
 )
 from pipeline.render.names import label
-from pipeline.render.numbers import MINUS, brief_interval, count, interval, margin_text, share
+from pipeline.render.numbers import (
+    MINUS,
+    brief_interval,
+    count,
+    interval,
+    margin_text,
+    moment,
+    share,
+)
 from pipeline.render.templates import raw, render_markdown
 
 FORK_WARNING = (
@@ -283,7 +291,7 @@ def _content(publication: Publication, kind: TextKind, detail: rows.ReportDetail
         "warnings": warnings[: detail.warnings],
         "more_warnings": max(0, len(warnings) - detail.warnings),
         "is_short": detail is not rows.DETAIL_LEVELS[0] and not is_plain_pass,
-        "when": f"{report.results.taken_at:%Y-%m-%d %H:%M} UTC" if report else "",
+        "when": moment(report.results.taken_at) if report else "",
     }
 
 

@@ -6,6 +6,7 @@ the suite, because the schemas in use allow none in a case: Jenkins' `junit-10.x
 `JUnit.xsd`.  The output is valid by both.
 """
 
+from datetime import UTC
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
@@ -78,7 +79,7 @@ def _add_suite(
         name=_printable(name),
         package=_printable(report.results.suite),
         id=f"{len(root)}",
-        timestamp=f"{report.results.taken_at:%Y-%m-%dT%H:%M:%S}",
+        timestamp=f"{report.results.taken_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}",
         hostname=_HOST,
         tests=f"{tests}",
         failures=f"{failures}",

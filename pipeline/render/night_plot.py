@@ -200,7 +200,9 @@ def _releases(plot: NightPlot, x: svg.Axis) -> list[str]:
         if not x.low <= one.time.timestamp() <= x.high:
             continue
         at, name = x.at(one.time.timestamp()), one.name[:_MAX_TAG]
-        parts.append(_vertical(LARGE, at, "released", f"{name} {one.time:%Y-%m-%d}"))
+        parts.append(
+            _vertical(LARGE, at, "released", f"{name} {one.time.astimezone(UTC):%Y-%m-%d}")
+        )
         half = _LETTER * len(name) / 2
         if at + half <= free and at - half >= 0:
             parts.append(svg.label(at, _TAG_Y, name, "tick", "middle"))

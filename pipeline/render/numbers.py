@@ -1,6 +1,7 @@
 """Format numbers: three significant digits, a unit that fits, and a sign on a change."""
 
 import math
+from datetime import UTC, datetime
 
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Change
@@ -132,6 +133,11 @@ def duration(seconds: float) -> str:
     """Return a duration: `45 s`, `4 min 10 s`."""
     whole = round(seconds)
     return f"{whole} s" if whole < 90 else f"{whole // 60} min {whole % 60:02} s"
+
+
+def moment(time: datetime) -> str:
+    """Return a time in UTC: `2026-01-31 14:05 UTC`; the time zone of a file may be another one."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def count(number: int, noun: str) -> str:

@@ -3,7 +3,8 @@
 perfdash plots each number of an item over the builds and identifies items by their labels.  So the
 labels of an item are the same in every run, and what differs from run to run are labels of the
 whole file.  A number summarizes a metric over the valid trials and is named accordingly: `Perc50`
-would be taken for a percentile of requests.
+would be taken for a percentile of requests.  Values that a deadline cut off are lower bounds, as in
+the other formats: without them, the slowest trials would be missing.
 """
 
 import json
@@ -12,6 +13,7 @@ from statistics import median
 
 from pipeline.model.perfdata import VERSION, Item
 from pipeline.model.report import Report
+from pipeline.model.results import Cutoff
 from pipeline.model.subject import Arm
 from pipeline.system.sanitize import printable
 
@@ -31,6 +33,8 @@ def perfdata(report: Report) -> str:
     for arm, subject in sorted(results.subjects.items()):
         labels[arm.value] = subject.spec
         labels[f"{arm.value}_digest"] = subject.digest
+    if bounds := sum(_bounds(report, arm) for arm in Arm):
+        labels["lower_bounds"] = f"{bounds}"
     return perfdata_text([item for arm in Arm for item in _items(report, arm)], labels)
 
 
@@ -55,7 +59,7 @@ def perfdata_text(items: Sequence[Item], labels: Mapping[str, str]) -> str:
 def _items(report: Report, arm: Arm) -> Iterator[Item]:
     results = report.results
     for sample in results.samples.get(arm, ()):
-        values = [v for pair in results.valid_pairs if (v := sample.exact(pair)) is not None]
+        values = [v for pair in results.valid_pairs if (v := sample.values[pair]) is not None]
         if values:
             yield Item(
                 {"median": median(values), "min": min(values), "max": max(values)},
@@ -67,6 +71,13 @@ def _items(report: Report, arm: Arm) -> Iterator[Item]:
                     "Count": f"{len(values)}",  # perfdash does not plot a label of this name
                 },
             )
+
+
+def _bounds(report: Report, arm: Arm) -> int:
+    """Return the number of values of an arm that a deadline cut off."""
+    results = report.results
+    cutoffs = [s.cutoff(pair) for s in results.samples.get(arm, ()) for pair in results.valid_pairs]
+    return cutoffs.count(Cutoff.AT_LEAST)
 
 
 def _printable(labels: Mapping[str, str]) -> dict[str, str]:

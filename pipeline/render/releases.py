@@ -23,6 +23,7 @@ from pipeline.render.numbers import (
     count,
     duration,
     interval,
+    moment,
     quantity,
     share,
 )
@@ -191,7 +192,7 @@ def identity(series: ReleaseSeries) -> str:
     tools = [f"{name} {tool.version}" for name, tool in sorted(series.tools.items())]
     return printable(
         f"suite {series.suite}, environment {series.environment}, profile {machine.profile};"
-        f" {series.taken_at:%Y-%m-%d %H:%M} UTC, {duration(series.spent_s)} with builds;"
+        f" {moment(series.taken_at)}, {duration(series.spent_s)} with builds;"
         f" {', '.join([*facts, *tools])}"
     )
 

@@ -47,7 +47,7 @@ from pipeline.render.history_page import headline, method, step_counts, step_ton
 from pipeline.render.html import VERDICT_SHAPES
 from pipeline.render.names import describe_metric
 from pipeline.render.night_plot import NightPlot, large_plot, small_plot
-from pipeline.render.numbers import count, percent, quantity, share
+from pipeline.render.numbers import count, moment, percent, quantity, share
 from pipeline.render.templates import asset, raw, render_html
 from pipeline.system.sanitize import truncate
 
@@ -332,7 +332,7 @@ def _answer(history: NightHistory, night: Night) -> dict[str, Any]:
         "shape": VERDICT_SHAPES[verdict] if verdict else "●",
         "word": word,
         "answer": truncate(rest, _MAX_ANSWER),
-        "when": f"{history.name}, {_stamp(night.time)} UTC",
+        "when": f"{history.name}, {moment(night.time)}",
         "page": night_path(history.name, night.name),
     }
 

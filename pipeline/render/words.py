@@ -22,6 +22,7 @@ from pipeline.render.numbers import (
     duration,
     interval,
     margin_text,
+    moment,
     quantity,
     share,
 )
@@ -166,7 +167,7 @@ def method(report: Report) -> list[tuple[str, str]]:
         ("tools", truncate(tools, _MAX_LINE)),
         ("pairs", "; ".join(pairs)),
         ("trials", f"{len(results.trials)}, {invalid} of them invalid"),
-        ("when", f"{results.taken_at:%Y-%m-%d %H:%M} UTC, {duration(results.measured_s)} measured"),
+        ("when", f"{moment(results.taken_at)}, {duration(results.measured_s)} measured"),
         ("seed", f"{results.seed}"),
         ("suite", f"{results.suite}, {_short_digest(results.suite_digest)}"),
         ("rule", _rule(report)),

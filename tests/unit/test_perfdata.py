@@ -12,11 +12,13 @@ from pipeline.drivers.clusterloader2.report import read_json, read_report
 from pipeline.drivers.clusterloader2.wire import parse_perfdata
 from pipeline.judge import policy
 from pipeline.model.perfdata import Item
+from pipeline.model.results import Cutoff
 from pipeline.model.subject import Arm
 from pipeline.render.perfdata import perfdata, perfdata_text
 from tests import pages
 from tests.builders import COUNT, LATENCY, results
 from tests.cl2 import RECORDED, recorded
+from tests.unit.test_exports import with_bounds
 
 RECORDED_FILES = [
     pytest.param(path, id=f"{name} {path.name.partition('_')[0]}")
@@ -106,6 +108,14 @@ def test_what_was_not_measured_has_no_item_and_a_0_is_a_number(tmp_path: Path) -
     assert by_name["create_p50", "baseline"].data == {"median": 2.0, "min": 2.0, "max": 2.0}
     assert by_name["files", "baseline"].data["median"] == 0.0
     assert again(tmp_path, perfdata(policy.report(results()))) == ()
+
+
+def test_values_that_a_deadline_cut_off_count_as_the_bounds_that_they_are(tmp_path: Path) -> None:
+    run = with_bounds(results((LATENCY, [1.0, 1.0], [9.0, 9.0])), LATENCY.name, Cutoff.AT_LEAST)
+    text = perfdata(policy.report(run))
+    found = {item.labels["arm"]: item.data["median"] for item in again(tmp_path, text)}
+    assert found == {"baseline": 1.0, "candidate": 9.0}
+    assert json.loads(text)["labels"]["lower_bounds"] == "2"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

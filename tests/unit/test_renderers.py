@@ -1,12 +1,16 @@
 """Every output format is declared once, in the registry of renderers."""
 
+from dataclasses import replace
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from pipeline.commands.main import main
+from pipeline.judge import policy
 from pipeline.model.metric import Better
 from pipeline.model.report import Report
+from pipeline.model.results import ResultSet
 from pipeline.model.traces import Timeline, Traces
 from pipeline.render.registry import RENDERERS, RenderContext
 from pipeline.storage import codec
@@ -27,6 +31,17 @@ def test_every_format_names_each_metric_of_the_report(name: str) -> None:
     for metric in (finding.comparison.metric for finding in report.findings):
         if metric.better is direction.get(name, metric.better):
             assert metric.name in text.replace("\n", "")
+
+
+@pytest.mark.parametrize("name", sorted(RENDERERS.keys() - {"timeline", "benchfmt", "perfdata"}))
+def test_a_time_of_another_zone_is_shown_in_utc(name: str) -> None:
+    def shown(run: ResultSet) -> str:
+        context = RenderContext(Traces, lambda: "{}", _no_timeline)
+        return RENDERERS[name](policy.report(run), context)
+
+    run = pages.measured()
+    zone = timezone(timedelta(hours=14))
+    assert shown(replace(run, taken_at=run.taken_at.astimezone(zone))) == shown(run)
 
 
 def test_a_renderer_in_the_registry_is_a_format_of_the_command(
