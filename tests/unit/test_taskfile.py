@@ -88,10 +88,11 @@ def test_a_target_without_its_variables_is_refused_by_their_names(name: str) -> 
     assert all(one in refused.stderr for one in names)
 
 
-def nox_commands(name: str) -> list[str]:
+def nox_commands(name: str, **more: str) -> list[str]:
     """Return the arguments of the pipeline that a target of the Taskfile runs by nox."""
     task = tasks_of(TASKFILE)[name]
-    values = [f"{one}={VALUES[one]}" for one in wanted(task)]
+    given = {one: VALUES[one] for one in wanted(task)} | more
+    values = [f"{one}={value}" for one, value in given.items()]
     shown = dry_run(TASKFILE.parent, name, *values)
     assert shown.returncode == 0, shown.stderr
     (line,) = re.findall(r"^task: \[.*?\] (.*)", shown.stderr, re.MULTILINE)
@@ -115,6 +116,16 @@ def test_a_target_runs_a_command_that_the_pipeline_understands(name: str) -> Non
     assert callable(args.command)
     if "DIR" in wanted(tasks_of(TASKFILE)[name]):
         assert VALUES["DIR"] in words
+
+
+@needs_task
+@pytest.mark.parametrize(
+    "name", [n for n, t in tasks_of(TASKFILE).items() if "{{.BUILDS}}" in t.get("cmd", "")]
+)
+def test_a_variable_is_one_argument_whatever_is_in_it(name: str) -> None:
+    odd = {one: f"./my {one}'s; id" for one in ("SUITE", "CANDIDATE", "AGAINST")}
+    args = build_parser().parse_args(nox_commands(name, **odd))
+    assert (args.suite, args.candidate, args.against) == tuple(odd.values())
 
 
 @needs_task
