@@ -7,7 +7,6 @@ is no base image, so nothing is fetched; see docs/decisions/0013-images-without-
 import hashlib
 import io
 import json
-import platform
 import struct
 import tarfile
 from collections.abc import Mapping
@@ -26,8 +25,8 @@ REPOSITORY = "milo-perf.invalid"
 GENERATOR = "generator"
 """Path of the load generator in a load pod, without the first slash."""
 
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _ELF_MACHINES = {62: "amd64", 183: "arm64"}
+_MIN_HEADER = 56  # bytes of a program header
 _INTERPRETER = 3  # type of a program header that names a dynamic loader
 _USER = "65534:65534"
 
@@ -53,7 +52,7 @@ def pack(
         repository: Repository of the reference.
 
     Raises:
-        LaunchError: A program is not static.
+        LaunchError: A program is not static, or not for the architecture of the first.
         StorageError: A program cannot be read, or the image cannot be written.
     """
     tag = digest.removeprefix("sha256:")[:16]
@@ -61,8 +60,10 @@ def pack(
     key = hashlib.sha256(f"{reference}\n{digest}".encode()).hexdigest()[:16]
     archive = paths.cache() / "images" / f"{name}-{key}.tar"
     try:
-        for binary in programs.values():
-            require_static(binary)
+        entry, *others = programs.values()
+        require_static(entry)
+        for binary in others:
+            require_static(binary, architecture_of(entry))
         archive.parent.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(archive.with_suffix(".lock"), f"packing {name}"):
             if not archive.is_file():
@@ -107,11 +108,16 @@ def require_static(binary: Path, architecture: str = "") -> None:
             hint="build it with CGO_ENABLED=0, as most releases of Go programs are; or give"
             " an image instead of a program: image:REF@sha256:…",
         )
-    with binary.open("rb") as file:
-        (machine,) = struct.unpack_from("<H", file.read(20), 18)
-    found = _ELF_MACHINES.get(machine, f"machine {machine}")
+    found = architecture_of(binary)
     if architecture not in ("", found):
         raise LaunchError(f"{binary} is a program for {found}, and the image is for {architecture}")
+
+
+def architecture_of(binary: Path) -> str:
+    """Return the architecture of a program for Linux, such as `arm64`."""
+    with binary.open("rb") as file:
+        (machine,) = struct.unpack_from("<H", file.read(20), 18)
+    return _ELF_MACHINES.get(machine, f"machine {machine}")
 
 
 def is_static(binary: Path) -> bool:
@@ -124,7 +130,9 @@ def is_static(binary: Path) -> bool:
         size, count = struct.unpack_from("<HH", head, 54)
         file.seek(table)
         headers = file.read(size * count)
-    kinds = [struct.unpack_from("<I", headers, at)[0] for at in range(0, len(headers), size or 1)]
+    if size < _MIN_HEADER or len(headers) < size * count:
+        raise LaunchError(f"{binary} is not a whole program: its program headers are cut off")
+    kinds = [struct.unpack_from("<I", headers, at)[0] for at in range(0, len(headers), size)]
     return _INTERPRETER not in kinds
 
 
@@ -139,7 +147,7 @@ def _write(path: Path, reference: str, programs: Mapping[str, Path]) -> None:
         with layer.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         config = {
-            "architecture": _MACHINES.get(platform.machine(), platform.machine()),
+            "architecture": architecture_of(next(iter(programs.values()))),
             "os": "linux",
             "created": "1970-01-01T00:00:00Z",
             "config": {"Entrypoint": [f"/{next(iter(programs))}"], "User": _USER},

@@ -19,10 +19,11 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(paths, "cache", lambda: tmp_path)
 
 
-def program(path: Path, *, interpreter: bool = False) -> Path:
+def program(path: Path, *, interpreter: bool = False, machine: int = 62) -> Path:
     """Write the head of a program of 64-bit Linux, with one program header."""
     head = bytearray(64)
     head[:6] = b"\x7fELF\x02\x01"
+    struct.pack_into("<H", head, 18, machine)
     struct.pack_into("<Q", head, 32, 64)
     struct.pack_into("<HH", head, 54, 56, 1)
     path.write_bytes(bytes(head) + struct.pack("<I", 3 if interpreter else 1) + bytes(52))
@@ -69,6 +70,27 @@ def test_an_archive_is_made_once(tmp_path: Path) -> None:
     assert (
         images.pack("milo", {"milo": binary}, digest(binary)).archive.stat().st_mtime_ns == before
     )
+
+
+@pytest.mark.parametrize(("machine", "name"), [(62, "amd64"), (183, "arm64")])
+def test_an_image_is_for_the_architecture_of_its_programs(
+    machine: int, name: str, tmp_path: Path
+) -> None:
+    binary = program(tmp_path / "x", machine=machine)
+    with tarfile.open(images.pack("milo", {"milo": binary}, digest(binary)).archive) as tar:
+        (entry,) = json.loads(_read(tar, "manifest.json"))
+        assert json.loads(_read(tar, entry["Config"]))["architecture"] == name
+    other = program(tmp_path / "y", machine=245 - machine)
+    with pytest.raises(LaunchError, match=f"and the image is for {name}"):
+        images.pack("load", {"milo": binary, "other": other}, digest(other))
+
+
+@pytest.mark.parametrize("size", [64, 65, 68, 119])
+def test_a_program_that_was_cut_off_is_refused(size: int, tmp_path: Path) -> None:
+    binary = program(tmp_path / "x")
+    binary.write_bytes(binary.read_bytes()[:size])
+    with pytest.raises(LaunchError, match="not a whole program"):
+        images.pack("milo", {"milo": binary}, digest(binary))
 
 
 def test_a_program_that_needs_libraries_is_refused(tmp_path: Path) -> None:
