@@ -8,7 +8,7 @@ from pipeline.system import output
 from pipeline.system.errors import ConfigError, Exit
 
 if TYPE_CHECKING:  # it would load what `--help` does not need
-    from pipeline.environments.kind import KindCluster
+    from pipeline.environments.kind import KindCluster, KindSettings
 
 
 def add(commands: "options.Commands") -> None:
@@ -27,8 +27,9 @@ def add(commands: "options.Commands") -> None:
 def _create(args: argparse.Namespace) -> Exit:
     from pipeline.environments.kind import require_engine
 
+    settings = _settings(args)
     require_engine()  # before kind is built
-    cluster = _cluster(args)
+    cluster = _cluster(settings)
     if not cluster.exists():
         cluster.create()
     cluster.connect()
@@ -39,16 +40,27 @@ def _create(args: argparse.Namespace) -> Exit:
 
 
 def _delete(args: argparse.Namespace) -> Exit:
-    _cluster(args).delete()
+    from pipeline.environments.kind import require_engine, require_ours
+
+    settings = _settings(args)
+    require_ours(settings)  # before kind is built
+    require_engine()
+    _cluster(settings).delete()
     return Exit.NO_REGRESSION
 
 
-def _cluster(args: argparse.Namespace) -> "KindCluster":
+def _cluster(settings: "KindSettings") -> "KindCluster":
     from pipeline import toolchain
-    from pipeline.environments.kind import KindCluster, KindSettings
+    from pipeline.environments.kind import KindCluster
+
+    return KindCluster(settings, toolchain.program("kind"))
+
+
+def _settings(args: argparse.Namespace) -> "KindSettings":
+    from pipeline.environments.kind import KindSettings
     from pipeline.environments.registry import read_environment
 
     settings = read_environment(args.environment or "kind")
     if not isinstance(settings, KindSettings):
         raise ConfigError(f"{args.environment}: is no environment of the kind `kind`")
-    return KindCluster(settings, toolchain.program("kind"))
+    return settings

@@ -39,6 +39,7 @@ from pipeline.toolchain.programs import kind, recipe, user_kind
 _CONFIG_LABEL = "milo-perf/config"
 _PORT_LABEL = "milo-perf/port"
 _PORTS = len(Arm) * len(COMPONENTS)
+_PROVIDER = "KIND_EXPERIMENTAL_PROVIDER"
 _ENGINES = ("docker", "podman", "nerdctl")
 _PORT_RANGE = range(32_000, 60_000, _PORTS)
 _UP_S, _DOWN_S, _LOAD_S = 900.0, 120.0, 300.0
@@ -67,6 +68,11 @@ class KindSettings(ClusterSettings):
     usual_start_s: ClassVar[float] = 25.0
     cluster_program: ClassVar[str] = "kind"
     direct_path: ClassVar[str] = "loopback only"
+
+    @property
+    def folder(self) -> Path:
+        """Folder with configuration, kubeconfig and log; it exists as long as the cluster."""
+        return paths.cache() / "kind" / self.name
 
     @property
     def facts(self) -> dict[str, str]:
@@ -111,8 +117,8 @@ class KindCluster:
 
     @property
     def folder(self) -> Path:
-        """Folder with configuration, kubeconfig and log; it exists as long as the cluster."""
-        return paths.cache() / "kind" / self.settings.name
+        """See `KindSettings.folder`."""
+        return self.settings.folder
 
     @property
     def kubeconfig(self) -> Path:
@@ -179,11 +185,7 @@ class KindCluster:
     def delete(self) -> None:
         """Delete the cluster, which must be ours."""
         name = self.settings.name
-        if not self.folder.is_dir():
-            raise LaunchError(
-                f"milo-perf did not create the kind cluster {name}, so it does not delete it",
-                hint=f"to delete it anyway: kind delete cluster --name {name}",
-            )
+        require_ours(self.settings)
         kubeconfig = f"--kubeconfig={self.kubeconfig}"
         self._run(["delete", "cluster", f"--name={name}", kubeconfig], _DOWN_S)
         for path in self.folder.iterdir():
@@ -270,6 +272,15 @@ def free_ports() -> int:
     )
 
 
+def require_ours(settings: KindSettings) -> None:
+    """Return if milo-perf created the cluster of this name; otherwise raise LaunchError."""
+    if not settings.folder.is_dir():
+        raise LaunchError(
+            f"milo-perf did not create the kind cluster {settings.name}, so it does not delete it",
+            hint=f"to delete it anyway: kind delete cluster --name {settings.name}",
+        )
+
+
 def require_engine() -> None:
     """Return if a container engine answers; otherwise raise LaunchError, which names the reason."""
     engine, _ = _engine()
@@ -298,9 +309,11 @@ def _checks(settings: KindSettings) -> Iterator[Check]:
 def _engine() -> tuple[Check, str]:
     """Return the check of the container engine, and the name of its program."""
     title = "container engine"
-    name = next((one for one in _ENGINES if shutil.which(one)), "")
+    chosen = os.environ.get(_PROVIDER, "")  # kind obeys it; otherwise it takes the first one
+    names = (chosen,) if chosen in _ENGINES else _ENGINES
+    name = next((one for one in names if shutil.which(one)), "")
     if not name:
-        found = f"none of {', '.join(_ENGINES)} is on the path"
+        found = f"none of {', '.join(names)} is on the path"
         return Check(title, Status.MISSING, found, "sudo apt-get install docker.io"), name
     if processes.capture([name, "info"]) is not None:
         return Check(title, Status.OK, f"{name} answers"), name
@@ -321,8 +334,7 @@ def _container_check(settings: KindSettings, engine: str) -> Check:
     """Check, without kind, that no cluster of this name is somebody else's."""
     label = f"label=io.x-k8s.kind.cluster={settings.name}"
     containers = processes.capture([engine, "ps", "--all", "--quiet", "--filter", label])
-    folder = paths.cache() / "kind" / settings.name
-    if containers and containers.strip() and not folder.is_dir():
+    if containers and containers.strip() and not settings.folder.is_dir():
         found = f"the kind cluster {settings.name} was created by somebody else"
         return Check("kind cluster", Status.MISSING, found, _NOT_OURS)
     return Check("kind cluster", Status.OK, f"no cluster {settings.name} of somebody else")

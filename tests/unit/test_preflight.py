@@ -28,7 +28,10 @@ def _nothing_is_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(toolchain, "artifact", build)
     monkeypatch.setenv("PATH", f"{tmp_path}")
-    for name in ("CLUSTERLOADER2_BIN", "KIND_BIN", "DOCKER_HOST"):
+    for name in (
+        *("CLUSTERLOADER2_BIN", "KIND_BIN"),
+        *("DOCKER_HOST", "KIND_EXPERIMENTAL_PROVIDER"),
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -119,6 +122,29 @@ def test_an_engine_without_rights_is_told_from_one_that_is_stopped(
     error = engine_error()
     assert f"may not use {socket_path}" in f"{error}"
     assert "usermod -aG docker" in error.hint
+
+
+def test_the_engine_is_the_one_that_kind_is_told_to_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program(tmp_path, "docker", "exit 1")
+    program(tmp_path, "podman", "exit 0")
+    assert "docker info" in f"{engine_error()}"
+    monkeypatch.setenv("KIND_EXPERIMENTAL_PROVIDER", "podman")
+    checks = {one.name: one for one in read_environment("kind").checks()}
+    assert checks["container engine"].found == "podman answers"
+
+
+def test_nothing_is_built_to_delete_a_cluster_that_is_not_there_or_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(paths, "cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(toolchain, "program", toolchain.artifact)  # which builds nothing here
+    assert main.main(["kind", "down"]) == 5
+    assert "milo-perf did not create the kind cluster milo-perf" in capsys.readouterr().err
+    (tmp_path / "cache" / "kind" / "milo-perf").mkdir(parents=True)
+    assert main.main(["kind", "down"]) == 5
+    assert "none of docker, podman, nerdctl" in capsys.readouterr().err
 
 
 def test_a_cluster_of_somebody_else_is_noticed_before_kind_is_built(
