@@ -122,11 +122,13 @@ def _refuse_existing(folder: DeploymentFolder) -> None:
     if folder.is_kept():
         raise ConfigError(
             f"{where} is a deployment that is up",
-            hint=f"measure it: milo-perf load {where}; or end it: milo-perf deploy --stop {where}",
+            hint=f"measure it: {terminal.command('load', where)}; or end it:"
+            f" {terminal.command('deploy', '--stop', where)}",
         )
     raise ConfigError(
         f"{where} is a deployment that has ended",
-        hint=f"start its builds again: milo-perf deploy --resume {where}; or give another --out",
+        hint=f"start its builds again: {terminal.command('deploy', '--resume', where)}; or give"
+        " another --out",
     )
 
 
