@@ -335,6 +335,16 @@ def test_releases_that_are_kept_on_a_branch_have_their_page(
     assert len(list((tmp_path / "site" / "releases").glob("*/index.html"))) == 1
 
 
+def test_no_page_takes_the_place_of_another(tmp_path: Path) -> None:
+    places = [tmp_path / one / "releases" for one in "ab"]
+    for place in places:
+        place.mkdir(parents=True)
+        codec.RELEASES.write(place / "releases.json", release_series.of_every_kind())
+    with pytest.raises(ConfigError, match=r"the same page releases/releases-.*/index.html"):
+        build(SiteRequest(tuple(map(str, places)), tmp_path / "site"))
+    assert not (tmp_path / "site").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

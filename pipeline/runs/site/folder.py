@@ -115,11 +115,18 @@ def write_site(out: Path, files: Iterable[SiteFile]) -> WrittenSite:
     """Write the files that have changed, and remove those that the site no longer has.
 
     Raises:
-        ConfigError: The folder is not a site, or its list of files cannot be read.
+        ConfigError: The folder is not a site, its list of files cannot be read, or two files have
+            one path.
         StorageError: A file cannot be written.
     """
     require_site_folder(out)
-    wanted = {file.path: file for file in files}
+    wanted: dict[str, SiteFile] = {}
+    for file in files:
+        if wanted.setdefault(file.path, file) is not file:
+            raise ConfigError(
+                f"two histories or folders would have the same page {file.path}",
+                hint="rename one of them: pages are named after them",
+            )
     before = _manifest(out)
     try:
         changed = [
