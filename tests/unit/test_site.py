@@ -13,7 +13,7 @@ from pipeline.commands.main import main
 from pipeline.runs.history import branch, nightly_records
 from pipeline.runs.history.branch import Branch
 from pipeline.runs.history.nightly_records import NightlyRecord, NightlyValue
-from pipeline.runs.site import document, folder
+from pipeline.runs.site import document, folder, places
 from pipeline.runs.site.build import SiteRequest, build
 from pipeline.runs.site.folder import MANIFEST, SiteFile, write_site
 from pipeline.storage import codec
@@ -467,6 +467,20 @@ def test_a_run_without_enough_pairs_keeps_its_words(tmp_path: Path) -> None:
     record = night(0, verdict=None, answer="INVALID: 1 of 3 pairs is valid")
     build(SiteRequest((str(write(tmp_path / "h" / "n.jsonl", [record])),), tmp_path / "site"))
     assert "1 of 3 pairs is valid" in text(tmp_path / "site", "index.html")
+
+
+@pytest.mark.parametrize("name", ["..", "link"])
+def test_results_outside_of_a_folder_of_releases_are_not_read(name: str, tmp_path: Path) -> None:
+    place = tmp_path / "releases"
+    run_folder(tmp_path, run())
+    run_folder(tmp_path / "else", run())
+    place.mkdir()
+    (place / "link").symlink_to(tmp_path / "else")
+    series = release_series.of_every_kind()
+    steps = tuple(replace(one, folder=name) for one in series.steps)
+    codec.RELEASES.write(place / "releases.json", replace(series, steps=steps))
+    assert places.read_releases(place)[1] == {}
+    assert places.contents([("x", place)]).results == {}
 
 
 def test_a_link_in_a_history_is_not_followed(tmp_path: Path) -> None:

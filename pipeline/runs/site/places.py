@@ -126,7 +126,7 @@ def _night(record: NightlyRecord) -> Night:
 
 def _add_files(found: PlaceContents, folder: Path) -> None:
     for path in sorted(folder.glob("*.jsonl")):
-        if path.is_symlink() or not path.is_file():
+        if not _is_inside(path, folder):
             continue
         if path.stem in found.records:
             raise ConfigError(
@@ -143,7 +143,7 @@ def _add_files(found: PlaceContents, folder: Path) -> None:
         found.records[path.stem], found.notes[path.stem] = past, notes
         kept = {nightly_records.night_name(record): record.run for record in past}
         for file in sorted((folder / path.stem).glob("*.json")):
-            if file.stem in kept and not file.is_symlink():
+            if file.stem in kept and _is_inside(file, folder):
                 found.results[kept[file.stem]] = file
 
 
@@ -189,8 +189,8 @@ def read_releases(folder: Path) -> tuple[ReleaseSeries, dict[str, ResultSet]]:
     reports: dict[str, ResultSet] = {}
     for step in series.measured:
         file = folder / step.folder / paths.RESULTS
-        is_inside = bool(step.folder) and file.parent.parent == folder and not file.is_symlink()
-        results = results_of(file) if is_inside and file.is_file() else None
+        is_own = file.parent.parent == folder and _is_inside(file, folder)
+        results = results_of(file) if is_own else None
         if results is not None:
             reports[step.folder] = results
     return series, reports
@@ -198,8 +198,14 @@ def read_releases(folder: Path) -> tuple[ReleaseSeries, dict[str, ResultSet]]:
 
 def _files(folder: Path, name: str) -> list[Path]:
     """Return the files of a name in a folder and in the folders in it; links are left out."""
-    found = [path for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.is_file()]
-    return [path for path in found if not path.is_symlink()][:_MAX_FOLDERS]
+    found = (folder / name, *sorted(folder.glob(f"*/{name}")))
+    return [path for path in found if _is_inside(path, folder)][:_MAX_FOLDERS]
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Return True for a file to which neither a link nor `..` leads from a folder."""
+    parts = path.relative_to(folder).parts
+    return path.is_file() and path.resolve() == folder.resolve().joinpath(*parts)
 
 
 def _chosen(files: Sequence[str]) -> list[str]:
