@@ -1,6 +1,8 @@
 """What every workflow keeps to, as far as no linter of `nox -s lint` looks at it."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.workflows.acting import ACTION, ROOT, STUBS, for_act
+from tests.workflows.acting import ACTION, ROOT, STUBS, for_act, git
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 EXAMPLES = sorted((ROOT / "docs" / "examples" / "milo").glob("performance*.yml"))
@@ -43,6 +45,29 @@ def test_a_workflow_gives_nothing_at_the_top_and_every_job_has_an_end(path: Path
 def test_no_value_of_somebody_else_is_pasted_into_a_command(path: Path) -> None:
     for step in steps(read(path.read_text())):
         assert "${{" not in step.get("run", ""), step
+
+
+def test_the_commands_of_the_guide_install_two_workflows_of_this_commit(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "howto" / "install-in-milo.md").read_text()
+    (commands,) = re.findall(r"^```\n(mkdir .*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    ours, milo = tmp_path / "milo-perf", tmp_path / "milo"
+    for folder in (ours, milo):
+        folder.mkdir()
+        git(folder, "init", "--quiet")
+    git(ours, "remote", "add", "origin", "git@github.com:somebody/milo-perf.git")
+    git(ours, "commit", "--quiet", "--allow-empty", "-m", "x")
+    shutil.copytree(EXAMPLES[0].parent, ours / "docs" / "examples" / "milo")
+    for name in ("user.name", "user.email"):
+        git(milo, "config", name, "x")
+    subprocess.run(["bash", "-euc", commands], cwd=milo, check=True, capture_output=True)
+    installed = sorted((milo / ".github" / "workflows").iterdir())
+    assert [one.name for one in installed] == [one.name for one in EXAMPLES]
+    commit = git(ours, "rev-parse", "HEAD")
+    for one in installed:
+        (job,) = read(one.read_text())["jobs"].values()
+        name = {"performance.yml": "benchmark.yml", "performance-report.yml": "report.yml"}
+        called = f"somebody/milo-perf/.github/workflows/{name[one.name]}@{commit}"
+        assert job["uses"] == called
 
 
 def test_an_action_has_the_same_commit_and_version_everywhere() -> None:
