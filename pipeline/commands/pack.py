@@ -81,6 +81,7 @@ def write_oci(path: Path, architectures: Sequence[str] | None, labels: Mapping[s
     from pipeline.system import paths
     from pipeline.toolchain import image_programs
 
+    oci.require_writable(path)  # before anything is built
     chosen = sorted(set(architectures or oci.ARCHITECTURES))
     packed = {one: image_programs.for_architecture(one, oci.ARCHITECTURES[one]) for one in chosen}
     version = paths.package_version()

@@ -7,10 +7,12 @@ Source: the OCI image format specification 1.1, image-layout.md, image-index.md,
 config.md.
 """
 
+import errno
 import gzip
 import hashlib
 import io
 import json
+import os
 import shutil
 import tarfile
 import tempfile
@@ -93,11 +95,31 @@ def write_archive(
             _write_tar(partial, Path(folder))
             partial.replace(path)
     except OSError as error:
-        raise StorageError(
-            f"{path}: the image cannot be written: {error.filename}: {error.strerror}",
-            hint=hint_for(error),
-        ) from error
+        raise _unwritable(path, error) from error
     return index.digest
+
+
+def require_writable(path: Path) -> None:
+    """Return if an archive can be written; nothing is left.
+
+    Raises:
+        StorageError: The archive cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), f"{path}")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path}: the image cannot be written: {error.filename}: {error.strerror}",
+        hint=hint_for(error),
+    )
 
 
 def _add_index(blobs: Path, images: Sequence[PlatformImage], labels: Mapping[str, str]) -> _Blob:

@@ -126,6 +126,19 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
         oci.write_archive(tmp_path / "file" / "x.tar", images(tmp_path), "1", {})
 
 
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*_: object) -> None:
+        raise AssertionError("nothing may be built")
+
+    monkeypatch.setattr(image_programs, "for_architecture", build)
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file" / "x.tar", tmp_path):
+        assert main.main(["pack", "--oci", f"{place}"]) == Exit.STORAGE
+        assert "the image cannot be written" in capsys.readouterr().err
+
+
 VERSION_M = """x: go1.26.8
 \tpath\tgo.etcd.io/etcd/server/v3
 \tmod\tgo.etcd.io/etcd/server/v3\tv3.6.16\th1:aaa=
