@@ -65,8 +65,8 @@ def test_the_commands_of_the_guide_install_two_workflows_of_this_commit(tmp_path
     commit = git(ours, "rev-parse", "HEAD")
     for one in installed:
         (job,) = read(one.read_text())["jobs"].values()
-        name = {"performance.yml": "benchmark.yml", "performance-report.yml": "report.yml"}
-        called = f"somebody/milo-perf/.github/workflows/{name[one.name]}@{commit}"
+        reusable = {"performance.yml": "benchmark.yml", "performance-report.yml": "report.yml"}
+        called = f"somebody/milo-perf/.github/workflows/{reusable[one.name]}@{commit}"
         assert job["uses"] == called
 
 
