@@ -4,7 +4,7 @@
 # SUITE, CANDIDATE, BASELINE, BUILD, PAIRS, BUDGET  arguments of `run`; BUDGET may be empty
 # EXPLAIN                          `true` to say what changed inside when a metric moved
 # CANDIDATE_IMAGE, BASELINE_IMAGE  images with the binary at IMAGE_PATH; empty for none
-# ENVIRONMENT                      file or name for --environment; unset or empty for the suite's own
+# ENVIRONMENT                      file or name for --environment; unset, empty or `suite` for the suite's own
 # DRIVER                           driver whose workloads are run; unset, empty or `all` for all of them
 # SUBJECT                          the caller's repository, where a suite's path starts
 # ARMS                             folder of fetched binaries
@@ -40,7 +40,7 @@ done
 arguments=(--suite "$SUITE" --candidate "$CANDIDATE" --against "$BASELINE" --pairs "$PAIRS" --out "$OUT")
 [ -z "$BUDGET" ] || arguments+=(--budget "$BUDGET")
 [ "${EXPLAIN:-}" != true ] || arguments+=(--explain)
-[ -z "${ENVIRONMENT:-}" ] || arguments+=(--environment "$ENVIRONMENT")
+[ "${ENVIRONMENT:-suite}" = suite ] || arguments+=(--environment "$ENVIRONMENT")
 [ "${DRIVER:-all}" = all ] || arguments+=(--driver "$DRIVER")
 [[ "$CANDIDATE$BASELINE" != *source:* ]] || arguments+=(--build "$BUILD")
 

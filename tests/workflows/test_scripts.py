@@ -346,6 +346,14 @@ def test_a_run_of_one_driver_says_so(driver: str, tmp_path: Path, pipeline: Path
     assert "--environment kind" in asked
 
 
+@pytest.mark.parametrize("environment", ["", "suite"])
+def test_a_suite_runs_in_its_own_environment_unless_another_is_named(
+    environment: str, tmp_path: Path, pipeline: Path
+) -> None:
+    measured(tmp_path, pipeline, ENVIRONMENT=environment)
+    assert "--environment" not in (tmp_path / "asked").read_text()
+
+
 @pytest.mark.parametrize(
     ("suite", "driver", "needed"),
     [("full", "all", "true"), ("full", "k6", "false"), ("pr", "", "false")],
