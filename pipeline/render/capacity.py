@@ -12,6 +12,7 @@ from pipeline.render import svg
 from pipeline.render.console import console_text, fits, print_wrapped, string_console, table
 from pipeline.render.forecast import forecast_panels, print_forecast
 from pipeline.render.numbers import duration, quantity
+from pipeline.render.words import start_arguments
 from pipeline.system.sanitize import printable
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def reproduce_command(capacity: Capacity) -> str:
     """Return the command that searches the same again, quoted for a shell."""
     question = capacity.question
     words = ["milo-perf", "capacity", question.things]
-    words += ["--candidate", capacity.subject.spec]
+    words += start_arguments(capacity.subject, capacity.environment, capacity.machine)
     for limit in question.limits:
         words += ["--limit", limit.text]
     words += ["--budget", f"{question.budget_s:g}s", "--start", f"{question.start}"]

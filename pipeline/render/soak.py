@@ -16,6 +16,7 @@ from pipeline.model.soak import (
 from pipeline.render import svg
 from pipeline.render.console import console_text, fits, print_wrapped, string_console, table
 from pipeline.render.numbers import count, duration, quantity
+from pipeline.render.words import start_arguments
 from pipeline.system.sanitize import printable
 
 if TYPE_CHECKING:
@@ -84,8 +85,9 @@ def soak_headline(soak: Soak) -> str:
 def soak_command(soak: Soak) -> str:
     """Return the command that soaks the same again, quoted for a shell."""
     question = soak.question
-    words = ["milo-perf", "soak", "--candidate", soak.subject.spec, "--for"]
-    words += [f"{question.lasts_s:g}s"]
+    words = ["milo-perf", "soak"]
+    words += start_arguments(soak.subject, soak.environment, soak.machine)
+    words += ["--for", f"{question.lasts_s:g}s"]
     for limit in question.limits:
         words += ["--limit", limit.text]
     words += ["--projects", f"{question.projects}", "--objects", f"{question.objects}"]

@@ -11,7 +11,7 @@ from pipeline.judge.rows import floor_notes
 from pipeline.judge.run_warnings import facts
 from pipeline.model.metric import Metric, Scale
 from pipeline.model.report import Finding, Report, Verdict, WarningKind
-from pipeline.model.results import Interleave, Machine
+from pipeline.model.results import ETCD_MEMBERS, PROFILE, REPLICAS, Interleave, Machine
 from pipeline.model.subject import Arm, Subject, parse_spec
 from pipeline.render.names import describe_metric
 from pipeline.render.numbers import (
@@ -349,6 +349,24 @@ def _machine_facts(machine: Machine) -> str:
 def _first_names(names: list[str]) -> str:
     rest = len(names) - _MAX_METRICS
     return ", ".join(names[:_MAX_METRICS]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def start_arguments(subject: Subject, environment: str, machine: Machine) -> list[str]:
+    """Return the arguments of a command that starts one build again as it was started.
+
+    Settings of a file are not known here, so the file is named as an example.
+    """
+    facts = machine.fingerprint
+    needs_file = environment not in ("local", "kind") or {REPLICAS, ETCD_MEMBERS} & facts.keys()
+    place = "environment.toml" if needs_file else environment
+    words = ["--candidate", _pinned_spec(subject)]
+    if command := subject.facts.get("build"):
+        words += ["--build", command]
+    if place != "local":
+        words += ["--environment", place]
+    if PROFILE in facts:
+        words += ["--profile", facts[PROFILE]]
+    return words
 
 
 def _pinned_spec(subject: Subject) -> str:

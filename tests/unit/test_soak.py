@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.judge.growth import MIN_CYCLES, broken_limits, growth_of_resources
+from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource
 from pipeline.model.headroom import HeadroomExhaustedError
 from pipeline.model.limit import parse_limits
 from pipeline.model.request import SoakRequest
 from pipeline.model.results import Machine
 from pipeline.model.soak import GrowthVerdict, Soak, SoakCycle, SoakEnd, SoakQuestion
 from pipeline.model.subject import Subject
+from pipeline.render.capacity import reproduce_command
 from pipeline.render.soak import soak_command, soak_headline, soak_svg, soak_text
 from pipeline.runs.soak import run
 from pipeline.runs.soak.cycle import CycleRunner, settings_of
@@ -246,6 +248,19 @@ def test_the_report_names_the_leak_and_its_size(width: int) -> None:
     assert picture.count('class="panel"') == 4
     assert "Not judged: memory; the history of etcd fills for 10 min 00 s" in words
     assert picture.count('class="leak"') == 1
+
+
+@pytest.mark.parametrize(("more", "place"), [({}, "kind"), ({"replicas": "2"}, "environment.toml")])
+def test_the_command_starts_the_build_as_it_was_started(more: dict[str, str], place: str) -> None:
+    facts = {"profile": "production", **more}
+    subject = Subject("source:../milo@main", "sha256:aa", facts={"build": "go build -o {out}"})
+    machine = Machine(facts, {})
+    soak = replace(new_soak(), subject=subject, environment="kind", machine=machine)
+    asked = CapacityQuestion(CountedResource.PROJECTS, parse_limits(["db<1GB"]), 60, 5)
+    capacity = Capacity(asked, subject, "kind", "", machine, {}, NOW)
+    for command in (soak_command(soak), reproduce_command(capacity)):
+        assert "--candidate source:../milo@main --build 'go build -o {out}'" in command
+        assert f"--environment {place} --profile production" in command
 
 
 def test_a_report_of_nothing_claims_nothing() -> None:
