@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.judge import constants, scale
-from pipeline.judge.stats.student import paired_estimate
+from pipeline.judge.stats.student import EstimateBound, paired_estimate
 from pipeline.model.metric import TIMES, Scale
 from pipeline.model.report import Finding, Report
+from pipeline.model.results import Cutoff
 from pipeline.model.subject import Arm
 
 
@@ -17,8 +18,8 @@ class ArmLevel:
 
     Attributes:
         low: Lower end of the interval.
-        high: Upper end of the interval.
-        estimate: Geometric mean.
+        high: Upper end of the interval; infinite if a deadline cut values off.
+        estimate: Geometric mean; a lower bound if a deadline cut values off.
         pairs: Number of values, at least two.
     """
 
@@ -32,8 +33,8 @@ def levels_of_ratios(report: Report) -> Iterator[tuple[Finding, dict[Arm, ArmLev
     """Yield each ratio of two readings of one build with its level in the arms that have one.
 
     Such a ratio is an answer about one build, so its own interval matters and not only the change.
-    Values that a deadline cut off are left out of an arm's level.  An arm with fewer than two
-    others has none.
+    A value that a deadline cut off counts as the lower bound that it is, so the level is one, too.
+    An arm with fewer than two values has none.
     """
     for finding in report.findings:
         metric = finding.comparison.metric
@@ -48,11 +49,16 @@ def _level(report: Report, key: str, arm: Arm) -> ArmLevel | None:
     sample = next((s for s in results.samples.get(arm, ()) if s.key == key), None)
     if sample is None:
         return None
-    values = [sample.exact(pair) for pair in results.pairs_of(sample.workload)]
+    pairs = results.pairs_of(sample.workload)
+    values = [sample.values[pair] for pair in pairs]
     logs = [math.log(value) for value in values if value is not None and value > 0]
     if len(logs) < constants.MIN_PAIRS:
         return None
     estimate = paired_estimate(logs)
+    if any(sample.cutoff(pair) is Cutoff.AT_LEAST for pair in pairs):
+        estimate = replace(estimate, bound=EstimateBound.LOWER)
     ends = (*estimate.interval(report.rule.confidence), estimate.mean)
-    low, high, middle = (math.exp(scale.bounded_exponent(end)) for end in ends)
+    low, high, middle = (
+        math.inf if end == math.inf else math.exp(scale.bounded_exponent(end)) for end in ends
+    )
     return ArmLevel(low, high, middle, len(logs))

@@ -1,5 +1,6 @@
 """The sentences that every format of a report shares, always derived from the findings it shows."""
 
+import math
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -184,6 +185,8 @@ def ratios_within_builds(report: Report) -> list[tuple[str, str]]:
     for finding, levels in levels_of_ratios(report):
         texts = [
             f"{arm} {level.estimate:.3g} [{level.low:.3g}, {level.high:.3g}]"
+            if math.isfinite(level.high)
+            else f"{arm} at least {level.estimate:.3g} [{level.low:.3g}, ...]"
             for arm, level in levels.items()
         ]
         about = describe_metric(finding.comparison.metric)

@@ -1,6 +1,7 @@
 """A ratio of two readings of one build has an interval of its own, in every report."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.judge import policy
 from pipeline.judge.levels import levels_of_ratios
 from pipeline.model.metric import Better, Metric
+from pipeline.model.results import Cutoff
 from pipeline.model.subject import Arm
 from pipeline.model.traces import Traces
 from pipeline.render import words
@@ -45,6 +47,21 @@ def test_every_report_has_it_and_only_of_ratios_of_two_readings() -> None:
     without = policy.report(results((LATENCY, BEFORE, AFTER)))
     for rendered in (text(without), markdown(without), html(without, Traces(), "{}")):
         assert "within each build" not in rendered
+
+
+@given(st.lists(st.booleans(), min_size=5, max_size=5).filter(any))
+def test_a_ratio_that_a_deadline_cut_off_is_never_left_out(cut: list[bool]) -> None:
+    measured = results((ISOLATION, BEFORE, AFTER))
+    (sample,) = measured.samples[Arm.CANDIDATE]
+    cutoffs = tuple(Cutoff.AT_LEAST if one else None for one in cut)
+    measured.samples[Arm.CANDIDATE] = (replace(sample, cutoffs=cutoffs),)
+    report = policy.report(measured)
+    ((_, levels),) = levels_of_ratios(report)
+    level = levels[Arm.CANDIDATE]
+    assert (level.pairs, level.high) == (5, math.inf)
+    assert level.estimate == pytest.approx(math.prod(AFTER) ** 0.2)
+    ((_, sentence),) = words.ratios_within_builds(report)
+    assert "baseline 1.26 [1.19, 1.34], candidate at least 2.53 [2.38, ...]" in sentence
 
 
 def test_an_arm_with_one_value_has_no_level() -> None:
