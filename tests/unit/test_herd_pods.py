@@ -185,7 +185,7 @@ def test_each_pod_has_a_part_of_the_same_load_and_no_token_in_its_arguments(
         ),
         pytest.param(
             result(account([{"late": 2}])),
-            "load pod 2 of 2: 2 of 50 writes to the baseline began over 0.1 s late",
+            "load pod 2 of 2: 2 of 50 requests to the baseline began over 0.1 s late",
             id="writes",
         ),
     ],

@@ -147,6 +147,16 @@ def test_a_build_that_refuses_most_writes_is_failing(tmp_path: Path) -> None:
     assert values(load, Arm.CANDIDATE)["errors_share"] == pytest.approx(0.6)
 
 
+@given(st.integers(0, 100), st.integers(0, 900))
+def test_refused_lists_are_a_share_of_writes_and_lists(writes: int, lists: int) -> None:
+    settings = WatchHerd.model_validate(SETTINGS | {"rate": 10, "duration_s": 10, "list_rate": 90})
+    one = part(account(refused={"POST 500": writes, "list full 504": lists}))
+    load = judge_herd(settings, {"watch-herd": one})
+    share = values(load, CANDIDATE)["errors_share"]
+    assert share == pytest.approx((writes + lists) / 1000)
+    assert bool(load.failing) == (share > 0.5)
+
+
 def test_a_build_that_could_not_be_prepared_has_failed(tmp_path: Path) -> None:
     load = judged(tmp_path / "r", failed="the Project herd-0 is not Ready")
     assert load.failed == {Arm.CANDIDATE: "the Project herd-0 is not Ready"}

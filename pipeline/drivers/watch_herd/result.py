@@ -19,12 +19,12 @@ from pipeline.model.subject import Arm
 from pipeline.system.errors import LoadError
 
 _MAX_LATE = 0.02
-"""Share of an arm's writes that may begin over 0.1 s late."""
+"""Share of an arm's writes and lists that may begin over 0.1 s late."""
 
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 _BUSY_GENERATOR = 0.5
-_MAX_REFUSED = 0.5  # share of the writes that one arm may refuse
+_MAX_REFUSED = 0.5  # share of the writes and lists that one arm may refuse
 
 
 _REASONS = ("ended", "410", "429", "connection")
@@ -149,7 +149,7 @@ def _sums(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 def judge_herd(settings: WatchHerd, parts: Mapping[str, HerdResult]) -> Load:
     """Return the load with its readings, and reasons if the load is invalid.
 
-    What a generator does wrong makes the load invalid: writes that begin late, too little CPU.
+    What a generator does wrong makes the load invalid: requests that begin late, too little CPU.
     What the build does is measured: lost events, refused writes, restarts.
 
     Args:
@@ -161,7 +161,7 @@ def judge_herd(settings: WatchHerd, parts: Mapping[str, HerdResult]) -> Load:
     failed = {arm: one.failed for arm, one in result.arms.items() if one.failed}
     if failed:
         return Load.without_readings(result.arms, span, failed)
-    planned = settings.rate * settings.duration_s
+    planned = (settings.rate + settings.list_rate) * settings.duration_s
     warnings = [
         f"{name} used {one.cpu_share:.0%} of the processors that it shares with the builds"
         for name, one in parts.items()
@@ -200,7 +200,7 @@ def _generator_faults(
         for arm, one in result.arms.items():
             if one.late > max(_MAX_LATE * share, 1):
                 yield (
-                    f"{name}: {one.late} of {share:.0f} writes to the {arm} began over 0.1 s late"
+                    f"{name}: {one.late} of {share:.0f} requests to the {arm} began over 0.1 s late"
                 )
     yield from late_starts({name: one.began_s for name, one in parts.items()})
 
