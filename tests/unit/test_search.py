@@ -28,6 +28,7 @@ from pipeline.runs.capacity.search import (
     largest_feasible,
     missing_quantities,
     next_action,
+    steps_to_resume,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -96,6 +97,15 @@ def test_a_sharp_edge_is_found_within_the_resolution(edge: int, start: int) -> N
     assert found.broke - found.held <= max(1, 0.1 * found.held)
     assert found.disagreed == ()
     assert len(machine.steps) < 3 * math.log2(edge + start) + 12
+
+
+def test_a_search_that_its_load_ended_can_be_resumed() -> None:
+    machine = Machine(lambda n: StepOutcome.INVALID if n > 20 else StepOutcome.HELD)
+    assert machine.search(question()).reason is SearchEnd.LOAD
+    machine.steps = list(steps_to_resume(machine.steps))
+    assert [one.n for one in machine.steps] == [5, 10, 20]
+    machine.outcome = edge_at(50)
+    assert machine.search(question()).reason is SearchEnd.FOUND
 
 
 def test_both_sides_of_the_edge_are_measured_again_in_launches_of_their_own() -> None:

@@ -182,7 +182,8 @@ def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False
     )
     if budget_s is not None:
         question = replace(question, budget_s=budget_s)
-    capacity = replace(stored, question=question, ended=None, ended_by="")
+    steps = search.steps_to_resume(stored.steps)
+    capacity = replace(stored, question=question, steps=steps, ended=None, ended_by="")
     build = prepare_again(folder, request, capacity, SCRIPT)
     log.info("%s: %s steps are kept", out, len(capacity.steps))
     return _search(capacity, build, folder)
@@ -238,10 +239,9 @@ def _search(capacity: Capacity, build: OneBuild, folder: RunFolder) -> Capacity:
         for latest in run_search(capacity, launcher.launch, shown.stage, deadline_s):
             codec.CAPACITY.write(out / CAPACITY, latest)
     if not latest.steps:
-        raise LoadError(
-            f"nothing was measured: {latest.ended_by}",
-            hint="raise --budget: a start, a fill and a hold take about a minute",
-        )
+        is_budget = latest.ended is SearchEnd.BUDGET
+        hint = "raise --budget: a start, a fill and a hold take about a minute"
+        raise LoadError(f"nothing was measured: {latest.ended_by}", hint=hint if is_budget else "")
     return latest
 
 

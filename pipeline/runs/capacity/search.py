@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from pipeline.judge.forecast import BELIEVED_RATIO, MIN_SIZES
 from pipeline.model.capacity import (
@@ -102,6 +102,12 @@ def add_step(capacity: Capacity, step: CapacityStep) -> Capacity:
     """Return the capacity with one more step."""
     steps = (*capacity.steps, step)
     return replace(capacity, steps=steps, answer=find_edge(steps))
+
+
+def steps_to_resume(steps: Sequence[CapacityStep]) -> tuple[CapacityStep, ...]:
+    """Return the steps without invalid ones at the end, so that a resumed search tries again."""
+    invalid = takewhile(lambda step: step.outcome is StepOutcome.INVALID, reversed(steps))
+    return tuple(steps[: len(steps) - len(list(invalid))])
 
 
 def broken_limits(question: CapacityQuestion, values: dict[str, float]) -> tuple[str, ...]:

@@ -152,9 +152,8 @@ def _measure(soak: Soak, build: OneBuild, folder: RunFolder) -> Soak:
             for latest in run_cycles(soak, runner.run, target.check, shown.stage):
                 codec.SOAK.write(out / SOAK, latest)
     if not latest.cycles and latest.ended is not SoakEnd.FAILED:
-        raise LoadError(
-            f"nothing was measured: {latest.ended_by}", hint="a cycle takes about half a minute"
-        )
+        hint = "a cycle takes about half a minute" if latest.ended is SoakEnd.TIME else ""
+        raise LoadError(f"nothing was measured: {latest.ended_by}", hint=hint)
     return latest
 
 
