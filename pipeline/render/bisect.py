@@ -10,6 +10,7 @@ from pipeline.model.report import Change
 from pipeline.model.results import PROFILE
 from pipeline.render.numbers import brief_interval, count, duration, moment, share
 from pipeline.render.templates import render_markdown
+from pipeline.render.words import profile_arguments
 from pipeline.system.sanitize import printable, truncate
 
 MARK = "▶"
@@ -153,6 +154,7 @@ def command_of(bisection: Bisection, index: int) -> str:
     words += ["--build", bisection.build, "--suite", bisection.suite_path or bisection.suite]
     if bisection.place:
         words += ["--environment", bisection.place]
+    words += profile_arguments(bisection.machine)
     return shlex.join(map(printable, words))
 
 

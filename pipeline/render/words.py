@@ -256,6 +256,8 @@ def reproduce_command(report: Report) -> str:
         *("--pairs", "auto" if is_auto else f"{results.pairs_asked}"),
         *("--interleave", results.interleave.value),
         *(("--environment", place) if place else ()),
+        *profile_arguments(results.machine),
+        *(("--driver", results.driver) if results.driver else ()),
         *(("--load-pods", f"{results.load_pods}") if results.load_pods is not None else ()),
         *("--seed", f"{results.seed}"),
     ]
@@ -367,9 +369,13 @@ def start_arguments(subject: Subject, environment: str, machine: Machine) -> lis
         words += ["--build", command]
     if place != "local":
         words += ["--environment", place]
-    if PROFILE in facts:
-        words += ["--profile", facts[PROFILE]]
-    return words
+    return [*words, *profile_arguments(machine)]
+
+
+def profile_arguments(machine: Machine) -> list[str]:
+    """Return the arguments that name the start profile of a machine; none for `minimal`."""
+    profile = machine.fingerprint.get(PROFILE)
+    return ["--profile", profile] if profile else []
 
 
 def _pinned_spec(subject: Subject) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.model.bisect import Commit
 from pipeline.model.publication import Origin, Outcome, Publication
+from pipeline.model.results import PROFILE, Machine
 from pipeline.publish.issues import read_search
 from pipeline.render.bisect import (
     bisect_markdown,
@@ -90,6 +91,8 @@ def test_the_command_measures_the_commit_against_the_one_before_it() -> None:
         f" source:../milo@{SEARCH.commits[19].id} --build 'go build -o {{out}} ./cmd/milo'"
         " --suite pr"
     )
+    production = Machine({PROFILE: "production"}, {})
+    assert command_of(replace(SEARCH, machine=production), 20) == f"{command} --profile production"
     settings = command_of(replace(SEARCH, repository="../milo?flag.x=1", place="kind"), 20)
     assert f"@{SEARCH.commits[20].id}?flag.x=1'" in settings
     assert settings.endswith("--suite pr --environment kind")

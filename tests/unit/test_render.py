@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from pipeline.judge import policy
 from pipeline.model.metric import Better, Metric
 from pipeline.model.report import Report
-from pipeline.model.results import BaselineRef, ResultSet
+from pipeline.model.results import PROFILE, BaselineRef, Machine, ResultSet
 from pipeline.render import answer_line, words
 from pipeline.render.console import fold_name
 from pipeline.render.escape import escape_markdown
@@ -205,6 +205,11 @@ def test_the_constants_shown_are_those_of_the_rule() -> None:
             replace(case("regressed"), environment="kind"),
             "--interleave request --environment environment.toml --seed 7",
             id="elsewhere",
+        ),
+        pytest.param(
+            replace(case("regressed"), driver="k6", machine=Machine({PROFILE: "production"}, {})),
+            "--interleave request --profile production --driver k6 --seed 7",
+            id="in production",
         ),
         pytest.param(case("stored"), "--baseline reference-pr --pairs 5", id="stored"),
         pytest.param(
