@@ -123,42 +123,74 @@ class MissingValues:
         return more, less
 
 
-def evidence_for(
-    metric: Metric,
-    arms: Mapping[Arm, Sequence[float]],
-    counted: Mapping[Arm, Sequence[Counted]],
-    *,
-    cut_off: frozenset[Arm],
-    counts_vary: bool,
-    between_run_sd: float | None = None,
-    is_exact: bool = False,
-) -> tuple[Evidence, float | None]:
-    """Return the evidence of values, and their step if it is larger than the margin.
+@dataclass(frozen=True, slots=True)
+class _ComparedValues:
+    """The values of one metric that are compared, whatever they were read from.
 
-    Args:
+    Attributes:
         metric: Metric of the values.
-        arms: Values by arm, at least two each.
+        arms: Values by arm.
+        pairs: Number of pairs, or of values of the smaller group.
         counted: Trials by arm, for a share of events; otherwise empty.
+        missing: Number of values that each arm lacks.
         cut_off: Arms with values that a deadline cut off.
-        counts_vary: True if another count of the same report varies; see `allow_for_steps`.
+        is_comparable: False if no number of values would give evidence.
         between_run_sd: Assumed standard deviation between two groups, as a ratio; None for pairs.
+        counts_vary: True if another count of the same report varies; see `allow_for_steps`.
         is_exact: True if the values are known not to be rounded.
     """
-    if counted:
-        sd = between_run_sd or 0.0
-        return evidence.of_proportions(metric, *counted.values(), between_run_sd=sd), None
-    before, after = arms[Arm.BASELINE], arms[Arm.CANDIDATE]
-    step = None
-    if between_run_sd is None:
-        estimate = evidence.of_pairs(metric, before, after)
-    else:
-        estimate = evidence.of_groups(metric, before, after, between_run_sd)
-    if not is_exact:
-        estimate, step = allow_for_steps(metric, estimate, before, after, counts_vary=counts_vary)
-    if len(cut_off) == 1:
-        (arm,) = cut_off
-        return evidence.with_cut_off(metric, estimate, arm), step
-    return estimate, step
+
+    metric: Metric
+    arms: Mapping[Arm, Sequence[float]]
+    pairs: int
+    counted: Mapping[Arm, Sequence[Counted]]
+    missing: MissingValues
+    cut_off: frozenset[Arm]
+    is_comparable: bool
+    between_run_sd: float | None = None
+    counts_vary: bool = False
+    is_exact: bool = False
+
+    def row(self, workload: str, family: str, warnings: Sequence[str]) -> Row:
+        """Return the row of the metric; `warnings` are those about its values."""
+        means = {arm: scale.mean(self.metric, values) for arm, values in self.arms.items()}
+        shown: Evidence | None = None
+        step: float | None = None
+        if self.is_comparable and self.pairs >= constants.MIN_PAIRS:
+            shown, step = self._evidence()
+            if self.counted:
+                means = {arm: _pooled_share(trials) for arm, trials in self.counted.items()}
+        comparison = Comparison(
+            *(workload, self.metric, means[Arm.BASELINE], means[Arm.CANDIDATE]),
+            pairs=self.pairs,
+            warnings=(*warnings, *_step_warnings(self.metric, step)),
+            family=family,
+            cut_off=tuple(arm for arm in Arm if arm in self.cut_off),
+            pair_sd=_pair_sd(shown, self.pairs) if self.between_run_sd is None else None,
+            is_lopsided=self.missing.are_lopsided,
+        )
+        return Row(comparison, shown)
+
+    def _evidence(self) -> tuple[Evidence, float | None]:
+        """Return the evidence, and the step of the values if it is larger than the margin."""
+        metric = self.metric
+        if self.counted:
+            sd = self.between_run_sd or 0.0
+            return evidence.of_proportions(metric, *self.counted.values(), between_run_sd=sd), None
+        before, after = self.arms[Arm.BASELINE], self.arms[Arm.CANDIDATE]
+        if self.between_run_sd is None:
+            estimate = evidence.of_pairs(metric, before, after)
+        else:
+            estimate = evidence.of_groups(metric, before, after, self.between_run_sd)
+        step = None
+        if not self.is_exact:
+            estimate, step = allow_for_steps(
+                metric, estimate, before, after, counts_vary=self.counts_vary
+            )
+        if len(self.cut_off) == 1:
+            (arm,) = self.cut_off
+            return evidence.with_cut_off(metric, estimate, arm), step
+        return estimate, step
 
 
 def rows_of_results(results: ResultSet) -> list[Row]:
@@ -216,36 +248,27 @@ def row_of_values(
     elif not values.is_paired:
         known = f", which set groups apart by {between_run_sd:.0%} (SD)" if between_run_sd else ""
         warnings.append(f"not in pairs: the machine and the hour may differ{known}")
-    shown: Evidence | None = None
-    means = {arm: scale.mean(metric, own) for arm, own in arms.items()}
-    if len(values.cut_off) == len(Arm):
+    if is_hidden := len(values.cut_off) == len(Arm):
         metric = replace(metric, gate=False)
         warnings.append(_BOTH_CUT_OFF)
-    elif fewest >= constants.MIN_PAIRS and not missing.are_most and _have_ratios(metric, arms):
-        counted: dict[Arm, list[Counted]] = {}
-        if metric.scale is Scale.DIFFERENCE and values.denominators:
-            counted = {
-                arm: [(value * of, of) for value, of in zip(arms[arm], ofs[:most], strict=True)]
-                for arm, ofs in zip(arms, values.denominators, strict=True)
-            }
-            means = {arm: _pooled_share(trials) for arm, trials in counted.items()}
-        shown, step = evidence_for(
-            *(metric, arms, counted),
-            cut_off=values.cut_off,
-            counts_vary=counts_vary,
-            between_run_sd=None if values.is_paired else between_run_sd,
-        )
-        warnings += _step_warnings(metric, step)
-    comparison = Comparison(
-        *(values.family, metric, means[Arm.BASELINE], means[Arm.CANDIDATE]),
+    is_comparable = not is_hidden and not missing.are_most and _have_ratios(metric, arms)
+    counted: dict[Arm, list[Counted]] = {}
+    if is_comparable and metric.scale is Scale.DIFFERENCE and values.denominators:
+        counted = {
+            arm: [(value * of, of) for value, of in zip(arms[arm], ofs[:most], strict=True)]
+            for arm, ofs in zip(arms, values.denominators, strict=True)
+        }
+    return _ComparedValues(
+        metric,
+        arms,
         pairs=fewest,
-        warnings=tuple(warnings),
-        family=values.family,
-        cut_off=tuple(arm for arm in Arm if arm in values.cut_off),
-        pair_sd=_pair_sd(shown, fewest) if values.is_paired else None,
-        is_lopsided=missing.are_lopsided,
-    )
-    return Row(comparison, shown)
+        counted=counted,
+        missing=missing,
+        cut_off=values.cut_off,
+        is_comparable=is_comparable,
+        between_run_sd=None if values.is_paired else between_run_sd,
+        counts_vary=counts_vary,
+    ).row(values.family, values.family, warnings)
 
 
 def without_gate(row: Row) -> Row:
@@ -278,16 +301,15 @@ def floor_notes(metric: Metric) -> tuple[str, ...]:
 
 
 def _row_of_sample(
-    results: ResultSet, shown: Sample, arms: Mapping[Arm, Sample | None], *, counts_vary: bool
+    results: ResultSet, sample: Sample, arms: Mapping[Arm, Sample | None], *, counts_vary: bool
 ) -> Row:
-    metric, valid = shown.metric, results.pairs_of(shown.workload)
+    """Return the row of one metric of a run; `sample` is that of either arm."""
+    metric, valid = sample.metric, results.pairs_of(sample.workload)
     present = {
-        arm: [v for pair in valid if sample and (v := sample.values[pair]) is not None]
-        for arm, sample in arms.items()
+        arm: [v for pair in valid if own and (v := own.values[pair]) is not None]
+        for arm, own in arms.items()
     }
     pairs = _complete_pairs(arms, valid)
-    of_both = dict(zip(Arm, zip(*pairs, strict=True), strict=True)) if pairs else present
-    means = {arm: scale.mean(metric, of_both[arm]) for arm in Arm}
     is_share = metric.scale is Scale.DIFFERENCE and any(s and s.denominators for s in arms.values())
     counted = {arm: _counted_trials(arms[arm], valid) for arm in Arm} if is_share else {}
     used = counted if is_share and all(counted.values()) else present
@@ -298,50 +320,41 @@ def _row_of_sample(
     )
     cut_off = frozenset(
         arm
-        for arm, sample in arms.items()
-        if sample and any(sample.cutoff(pair) is Cutoff.AT_LEAST for pair in valid)
+        for arm, own in arms.items()
+        if own and any(own.cutoff(pair) is Cutoff.AT_LEAST for pair in valid)
     )
     not_gating = [_BOTH_CUT_OFF] if len(cut_off) == len(Arm) else []
     not_gating += _never_done(arms, valid, len(pairs))
-    evidence_shown: Evidence | None = None
-    step: float | None = None
     if not_gating:
         metric = replace(metric, gate=False)
-    elif (
-        len(pairs) >= constants.MIN_PAIRS
-        and not missing.are_most
+    is_comparable = (
+        not (not_gating or missing.are_most)
         and _have_ratios(metric, present)
         and all(counted.values())
-    ):
-        # A metric that did not vary in earlier runs is a count, and not rounded.
-        known = results.prior.spreads.get(shown.key) if results.prior else None
-        evidence_shown, step = evidence_for(
-            *(metric, of_both, counted),
-            cut_off=cut_off,
-            counts_vary=counts_vary,
-            is_exact=known is not None and known.variance == 0,
-        )
-        if counted:
-            means = {arm: _pooled_share(trials) for arm, trials in counted.items()}
-    comparison = Comparison(
-        *(shown.workload, metric, means[Arm.BASELINE], means[Arm.CANDIDATE]),
-        family=GATE if metric.gate else OTHERS,
-        pairs=len(pairs),
-        stored=results.stored.values.get(shown.key) if results.stored else None,
-        pair_sd=_pair_sd(evidence_shown, len(pairs)),
-        is_lopsided=missing.are_lopsided,
-        warnings=(
-            *not_gating,
-            *(f"values of the {arm} are lower bounds: a deadline cut them off" for arm in cut_off),
-            *_reporting_warnings(present, len(valid), len(pairs)),
-            *missing.warnings(),
-            *_uncounted_warnings(counted, present),
-            *_ratio_warnings(metric, present),
-            *_step_warnings(metric, step),
-        ),
-        cut_off=tuple(arm for arm in Arm if arm in cut_off),
     )
-    return Row(comparison, evidence_shown)
+    # A metric that did not vary in earlier runs is a count, and not rounded.
+    spread = results.prior.spreads.get(sample.key) if results.prior else None
+    warnings = (
+        *not_gating,
+        *(f"values of the {arm} are lower bounds: a deadline cut them off" for arm in cut_off),
+        *_reporting_warnings(present, len(valid), len(pairs)),
+        *missing.warnings(),
+        *_uncounted_warnings(counted, present),
+        *_ratio_warnings(metric, present),
+    )
+    row = _ComparedValues(
+        metric,
+        dict(zip(Arm, zip(*pairs, strict=True), strict=True)) if pairs else present,
+        pairs=len(pairs),
+        counted=counted,
+        missing=missing,
+        cut_off=cut_off,
+        is_comparable=is_comparable,
+        counts_vary=counts_vary,
+        is_exact=spread is not None and spread.variance == 0,
+    ).row(sample.workload, GATE if metric.gate else OTHERS, warnings)
+    stored = results.stored.values.get(sample.key) if results.stored else None
+    return replace(row, comparison=replace(row.comparison, stored=stored))
 
 
 def _complete_pairs(
