@@ -73,36 +73,51 @@ def advise(comparison: Comparison, rule: Rule) -> Advice | None:
     arm: the warning about them says why, and more pairs may lack values, too.
     """
     metric, change = comparison.metric, comparison.change
-    standard_error, freedom = comparison.standard_error, comparison.degrees_of_freedom
-    if change is None or standard_error is None or freedom is None or comparison.is_lopsided:
+    if change is None or comparison.standard_error is None or comparison.is_lopsided:
         return None
-    margin, tolerance = scale.margin(metric), scale.tolerance(metric)
+    margin = scale.margin(metric)
     worse = scale.worse(metric, change.estimate)
-    low = min(scale.worse(metric, change.low), scale.worse(metric, change.high))
     if not (scale.is_above(worse, margin) or scale.is_above(margin, worse)):
         return Advice("the change is the margin itself, neither within it nor beyond", None)
+    is_certainly_worse = min(scale.worse(metric, end) for end in (change.low, change.high)) > 0
+    if worse > margin and is_certainly_worse:
+        shows = f"worse, but not certain enough among {comparison.tests} tests"
+    elif worse > margin:
+        shows = "worse by more than the margin, perhaps by chance"
+    elif is_certainly_worse:
+        shows = "worse, perhaps by less than the margin"
+    else:
+        shows = "too noisy to call"
+    return Advice(shows, _more_pairs(comparison, worse, rule))
+
+
+def _more_pairs(comparison: Comparison, worse: float, rule: Rule) -> int | None:
+    """Return how many more pairs would settle a metric; None if no practical number does.
+
+    `worse` is its estimate on the test scale.  If that is above the margin, more pairs have to show
+    a regression; otherwise a pass, whose worst is below the tolerance.
+    """
+    standard_error, degrees_of_freedom = comparison.standard_error, comparison.degrees_of_freedom
+    if standard_error is None or degrees_of_freedom is None:
+        return None
+    margin, tolerance = scale.margin(comparison.metric), scale.tolerance(comparison.metric)
     if worse > margin:
         effect, test = worse, MarginTest(rule.alpha / comparison.tests, margin, rule.power)
-    else:  # a pass must show that the worst is below the tolerance
+    else:
         effect = tolerance - max(worse, -tolerance)
         test = MarginTest(rule.pass_alpha, 0.0, rule.power)
     if comparison.fixed_variance:
-        now = Estimate(effect, standard_error, freedom, comparison.fixed_variance)
+        now = Estimate(effect, standard_error, degrees_of_freedom, comparison.fixed_variance)
         pairs = test.values_needed(effect, now, comparison.pairs, most=constants.MAX_ADVISED_PAIRS)
     else:
+        of_prior = degrees_of_freedom - (comparison.pairs - 1) if comparison.prior_sd else 0.0
         pairs = test.pairs_needed(
             effect,
             standard_error * math.sqrt(comparison.pairs),
             most=constants.MAX_ADVISED_PAIRS,
-            known=freedom - (comparison.pairs - 1) if comparison.prior_sd else 0.0,
+            known=of_prior,
         )
-    more = None if pairs is None else max(pairs - comparison.pairs, 1)
-    if worse <= margin:
-        shows = "worse, perhaps by less than the margin" if low > 0 else "too noisy to call"
-        return Advice(shows, more)
-    if low > 0:
-        return Advice(f"worse, but not certain enough among {comparison.tests} tests", more)
-    return Advice("worse by more than the margin, perhaps by chance", more)
+    return None if pairs is None else max(pairs - comparison.pairs, 1)
 
 
 def findings(rows: Sequence[Row], rule: Rule, later: Rule | None = None) -> tuple[Finding, ...]:
