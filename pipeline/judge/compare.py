@@ -29,8 +29,8 @@ def compare(rows: Sequence[Row], rule: Rule) -> tuple[Comparison, ...]:
             for i, row in enumerate(rows)
             if row.comparison.family == family and row.evidence is not None
         ]
-        up = _adjusted(family, [shown.p_above_zero() for _, shown in tested], rule)
-        down = _adjusted(family, [mirror(shown).p_above_zero() for _, shown in tested], rule)
+        up = _adjusted(family, [evidence.p_above_zero() for _, evidence in tested], rule)
+        down = _adjusted(family, [mirror(evidence).p_above_zero() for _, evidence in tested], rule)
         for (index, _), p_worse, p_better in zip(tested, up, down, strict=True):
             worse[index], better[index] = p_worse, p_better
             tests[index] = max(rule.min_family_size, len(tested))
@@ -50,46 +50,46 @@ def _adjusted(family: str, p_values: Sequence[float], rule: Rule) -> list[float]
 
 
 def _comparison(row: Row, p_worse: float, p_better: float, rule: Rule, tests: int) -> Comparison:
-    comparison, shown = replace(row.comparison, tests=tests), row.evidence
-    if shown is None:
+    comparison, evidence = replace(row.comparison, tests=tests), row.evidence
+    if evidence is None:
         return comparison
-    worst = shown.interval(1 - 2 * rule.pass_alpha)[1]
+    worst = evidence.interval(1 - 2 * rule.pass_alpha)[1]
     return replace(
         comparison,
-        change=change_of(comparison.metric, shown, rule.confidence),
+        change=change_of(comparison.metric, evidence, rule.confidence),
         p_worse=p_worse,
         p_better=p_better,
-        detectable_change=_detectable_change(comparison, shown, rule),
+        detectable_change=_detectable_change(comparison, evidence, rule),
         at_worst=scale.change(comparison.metric, worst) if math.isfinite(worst) else None,
-        standard_error=shown.standard_error,
-        degrees_of_freedom=shown.degrees_of_freedom,
-        fixed_variance=shown.fixed_variance,
-        p_unadjusted=shown.p_above_zero(),
+        standard_error=evidence.standard_error,
+        degrees_of_freedom=evidence.degrees_of_freedom,
+        fixed_variance=evidence.fixed_variance,
+        p_unadjusted=evidence.p_above_zero(),
     )
 
 
-def change_of(metric: Metric, shown: Evidence, confidence: float) -> Change:
+def change_of(metric: Metric, evidence: Evidence, confidence: float) -> Change:
     """Return evidence as a change of a metric, with its interval at a confidence level."""
-    low, high = shown.interval(confidence)
+    low, high = evidence.interval(confidence)
     bound = Bound.NONE
-    if isinstance(shown, Estimate) and shown.bound:
-        is_lower = shown.bound is EstimateBound.LOWER
+    if isinstance(evidence, Estimate) and evidence.bound:
+        is_lower = evidence.bound is EstimateBound.LOWER
         grows = is_lower == (metric.better is Better.LOWER)
         bound = Bound.AT_LEAST if grows else Bound.AT_MOST
-        low, high = (end if math.isfinite(end) else shown.mean for end in (low, high))
-    ends = [scale.change(metric, worse) for worse in (low, shown.mean, high)]
+        low, high = (end if math.isfinite(end) else evidence.mean for end in (low, high))
+    ends = [scale.change(metric, worse) for worse in (low, evidence.mean, high)]
     low, mean, high = ends if metric.better is Better.LOWER else reversed(ends)
     return Change(low, mean, high, bound)
 
 
-def _detectable_change(comparison: Comparison, shown: Evidence, rule: Rule) -> float:
+def _detectable_change(comparison: Comparison, evidence: Evidence, rule: Rule) -> float:
     """Return the smallest worsening that is called a regression, at the strictest level.
 
     With a prior it is that of this run, given the spread that it shows.  Without one, the spread
     of a few pairs is too uncertain for that, and it is that of a run with the most likely spread.
     """
     test = MarginTest(rule.alpha / comparison.tests, scale.margin(comparison.metric), rule.power)
-    standard_error, degrees_of_freedom = shown.standard_error, shown.degrees_of_freedom
+    standard_error, degrees_of_freedom = evidence.standard_error, evidence.degrees_of_freedom
     if comparison.prior_sd is not None:
         worse = test.detectable_effect_at(standard_error, degrees_of_freedom)
     else:

@@ -212,8 +212,8 @@ def _critical_value(differences: int, tests: int) -> float:
     Source:
         Bonferroni's inequality, for the number of metrics of a night.
     """
-    freedom = max(1.0, differences * _FREEDOM_SHARE)
-    return quantile(1 - FAMILY_ALPHA / (2 * tests), freedom)
+    degrees_of_freedom = max(1.0, differences * _FREEDOM_SHARE)
+    return quantile(1 - FAMILY_ALPHA / (2 * tests), degrees_of_freedom)
 
 
 @lru_cache(maxsize=256)

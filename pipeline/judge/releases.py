@@ -32,12 +32,12 @@ def cumulative_change(
     for step in steps:
         if step is None or step.change is None or step.standard_error is None:
             return None
-        freedom = step.degrees_of_freedom
+        degrees_of_freedom = step.degrees_of_freedom
         estimates.append(
             Estimate(
                 scale.worse(metric, step.change.estimate),
                 step.standard_error,
-                math.inf if freedom is None else freedom,
+                math.inf if degrees_of_freedom is None else degrees_of_freedom,
                 bound=_bound(metric, step.change.bound),
             )
         )

@@ -4,8 +4,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.judge import constants, evidence, scale
-from pipeline.judge.evidence import Counted, Evidence
+from pipeline.judge import constants, scale
+from pipeline.judge.evidence import (
+    Counted,
+    Evidence,
+    of_groups,
+    of_pairs,
+    of_proportions,
+    with_cut_off,
+)
 from pipeline.judge.resolution import allow_for_steps, is_count_that_varies
 from pipeline.judge.stats.student import Estimate, ObservedVariance, moderate, variance_inflation
 from pipeline.model.metric import Metric, Scale
@@ -154,10 +161,10 @@ class _ComparedValues:
     def row(self, workload: str, family: str, warnings: Sequence[str]) -> Row:
         """Return the row of the metric; `warnings` are those about its values."""
         means = {arm: scale.mean(self.metric, values) for arm, values in self.arms.items()}
-        shown: Evidence | None = None
+        evidence: Evidence | None = None
         step: float | None = None
         if self.is_comparable and self.pairs >= constants.MIN_PAIRS:
-            shown, step = self._evidence()
+            evidence, step = self._evidence()
             if self.counted:
                 means = {arm: _pooled_share(trials) for arm, trials in self.counted.items()}
         comparison = Comparison(
@@ -166,22 +173,22 @@ class _ComparedValues:
             warnings=(*warnings, *_step_warnings(self.metric, step)),
             family=family,
             cut_off=tuple(arm for arm in Arm if arm in self.cut_off),
-            pair_sd=_pair_sd(shown, self.pairs) if self.between_run_sd is None else None,
+            pair_sd=_pair_sd(evidence, self.pairs) if self.between_run_sd is None else None,
             is_lopsided=self.missing.are_lopsided,
         )
-        return Row(comparison, shown)
+        return Row(comparison, evidence)
 
     def _evidence(self) -> tuple[Evidence, float | None]:
         """Return the evidence, and the step of the values if it is larger than the margin."""
         metric = self.metric
         if self.counted:
             sd = self.between_run_sd or 0.0
-            return evidence.of_proportions(metric, *self.counted.values(), between_run_sd=sd), None
+            return of_proportions(metric, *self.counted.values(), between_run_sd=sd), None
         before, after = self.arms[Arm.BASELINE], self.arms[Arm.CANDIDATE]
         if self.between_run_sd is None:
-            estimate = evidence.of_pairs(metric, before, after)
+            estimate = of_pairs(metric, before, after)
         else:
-            estimate = evidence.of_groups(metric, before, after, self.between_run_sd)
+            estimate = of_groups(metric, before, after, self.between_run_sd)
         step = None
         if not self.is_exact:
             estimate, step = allow_for_steps(
@@ -189,7 +196,7 @@ class _ComparedValues:
             )
         if len(self.cut_off) == 1:
             (arm,) = self.cut_off
-            return evidence.with_cut_off(metric, estimate, arm), step
+            return with_cut_off(metric, estimate, arm), step
         return estimate, step
 
 
@@ -395,11 +402,11 @@ def _pooled_share(trials: Sequence[Counted]) -> float:
     return events / possible
 
 
-def _pair_sd(shown: Evidence | None, pairs: int) -> float | None:
+def _pair_sd(evidence: Evidence | None, pairs: int) -> float | None:
     """Return the standard deviation of a pair; None if the evidence is not from pairs."""
-    if not isinstance(shown, Estimate):
+    if not isinstance(evidence, Estimate):
         return None
-    return math.sqrt(max(0.0, shown.standard_error**2 - shown.fixed_variance) * pairs)
+    return math.sqrt(max(0.0, evidence.standard_error**2 - evidence.fixed_variance) * pairs)
 
 
 def _observed_variance(row: Row, prior: Prior) -> ObservedVariance | None:
@@ -414,10 +421,10 @@ def _moderated(row: Row, prior: Prior, inflation: float) -> Row:
     observed = _observed_variance(row, prior)
     if observed is None or inflation > constants.MAX_VARIANCE_INFLATION:
         return row
-    variance, shown = observed.prior * inflation, row.evidence
-    if isinstance(shown, Estimate):
-        shown = moderate(shown, row.comparison.pairs, variance, prior.degrees_of_freedom)
-    return Row(replace(row.comparison, prior_sd=math.sqrt(variance)), shown)
+    variance, evidence = observed.prior * inflation, row.evidence
+    if isinstance(evidence, Estimate):
+        evidence = moderate(evidence, row.comparison.pairs, variance, prior.degrees_of_freedom)
+    return Row(replace(row.comparison, prior_sd=math.sqrt(variance)), evidence)
 
 
 def _have_ratios(metric: Metric, arms: Mapping[Arm, Sequence[float]]) -> bool:

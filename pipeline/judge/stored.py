@@ -85,12 +85,15 @@ def _moved_metrics(stored: Sequence[Sample], again: dict[str, Sample]) -> list[s
     for sample in stored:
         if not sample.metric.gate or sample.key not in again:
             continue
-        shown = _row(sample, again[sample.key], 0.0, gates=True).evidence
-        if shown is None:
+        evidence = _row(sample, again[sample.key], 0.0, gates=True).evidence
+        if evidence is None:
             continue
-        shift = abs(shown.mean)
-        if scale.is_above(shift, scale.margin(sample.metric)) and shift > 2 * shown.standard_error:
-            moved = scale.change(sample.metric, shown.mean)
+        shift = abs(evidence.mean)
+        if (
+            scale.is_above(shift, scale.margin(sample.metric))
+            and shift > 2 * evidence.standard_error
+        ):
+            moved = scale.change(sample.metric, evidence.mean)
             sentences.append(f"{sample.key} of the same build moved by {moved:+.3g}")
     return sentences
 

@@ -82,12 +82,12 @@ def moderated_tests(
     if sampling is not None:
         observed = np.maximum(observed, sampling)
     prior = variance_prior(observed, levels, own)
-    freedom = prior.degrees_of_freedom + own
-    pooled = (prior.degrees_of_freedom * prior.variances + own * observed) / freedom
+    degrees_of_freedom = prior.degrees_of_freedom + own
+    pooled = (prior.degrees_of_freedom * prior.variances + own * observed) / degrees_of_freedom
     errors = np.sqrt(pooled / pairs)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(means == 0, 0.0, np.abs(means) / errors)
-    return PairedTests(means, errors, freedom, 2 * stdtr(freedom, -t))
+    return PairedTests(means, errors, degrees_of_freedom, 2 * stdtr(degrees_of_freedom, -t))
 
 
 def logarithmic(values: Floats, event: Floats) -> Floats:
@@ -141,13 +141,13 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
     return float(values[order][np.searchsorted(rising, rising[-1] / 2)])
 
 
-def variance_prior(observed: Floats, levels: Floats, freedom: float) -> VariancePrior:
+def variance_prior(observed: Floats, levels: Floats, degrees_of_freedom: float) -> VariancePrior:
     """Return the prior of variances that follow their level.
 
     Args:
         observed: Variance of each row, shape (n,), at least 0; rows with 0 do not count.
         levels: Level of each row, shape (n,), above 0.
-        freedom: Degrees of freedom of each variance.
+        degrees_of_freedom: Degrees of freedom of each variance.
     """
     from scipy.special import digamma, polygamma
 
@@ -159,11 +159,11 @@ def variance_prior(observed: Floats, levels: Floats, freedom: float) -> Variance
     slope, intercept = np.polyfit(at, logs, 1) if np.ptp(at) > 1e-9 else (0.0, float(logs.mean()))
     trend = intercept + slope * np.log(levels)
     rest = logs - trend[is_used]
-    excess = float(rest.var()) * count / (count - 2) - float(polygamma(1, freedom / 2))
+    excess = float(rest.var()) * count / (count - 2) - float(polygamma(1, degrees_of_freedom / 2))
     weight = 2 * _inverse_trigamma(excess) if excess > 0 else math.inf
     weight = min(weight, MAX_PRIOR_DEGREES_OF_FREEDOM)
     # The mean of the logarithm of a variance is below the logarithm of its mean.
-    shift = math.log(freedom / 2) - float(digamma(freedom / 2))
+    shift = math.log(degrees_of_freedom / 2) - float(digamma(degrees_of_freedom / 2))
     shift += float(digamma(weight / 2)) - math.log(weight / 2)
     return VariancePrior(np.exp(trend + shift), weight)
 

@@ -103,13 +103,13 @@ def step_sizes(values: Floats, steps: Sequence[int], spread: Floats) -> list[Est
     """
     bounds = [0, *steps, len(values)]
     segments = [slice(start, end) for start, end in itertools.pairwise(bounds)]
-    about = robust_residuals(values, bounds, spread)
-    if about is None:
+    robust = robust_residuals(values, bounds, spread)
+    if robust is None:
         levels = [float(np.median(values[one])) for one in segments]
         return [Estimate(b - a, 0.0, math.inf) for a, b in itertools.pairwise(levels)]
-    levels = [float(about.bounded[one].mean()) for one in segments]
+    levels = [float(robust.bounded[one].mean()) for one in segments]
     sizes = [one.stop - one.start for one in segments]
-    residuals = (about.bounded - np.repeat(levels, sizes)) / spread
+    residuals = (robust.bounded - np.repeat(levels, sizes)) / spread
     rho = autocorrelation(residuals)
     share = (1 - rho) / (1 + rho)
     degrees_of_freedom = max(1.0, len(values) * share - len(segments))

@@ -219,9 +219,9 @@ def _variance_nodes(pooled: PairVariance) -> Any:  # noqa: ANN401 (numpy loads l
     import numpy as np
     from scipy.special import gammaincinv
 
-    freedom = pooled.degrees_of_freedom
+    degrees_of_freedom = pooled.degrees_of_freedom
     shares = (np.arange(_NODES) + 0.5) / _NODES
-    return pooled.variance * freedom / (2 * gammaincinv(freedom / 2, shares))
+    return pooled.variance * degrees_of_freedom / (2 * gammaincinv(degrees_of_freedom / 2, shares))
 
 
 @lru_cache(maxsize=64)

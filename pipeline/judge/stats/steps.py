@@ -129,16 +129,16 @@ def _next_steps(
 ) -> list[int]:
     """Return the one or two steps of the strongest contrast; none if it is not significant."""
     bounds = [0, *known, len(values)]
-    about = robust_residuals(values, bounds, spread)
-    if about is None:
+    robust = robust_residuals(values, bounds, spread)
+    if robust is None:
         return []
     for kind, level in ((splits, search.split), (bumps, search.bump)):
         contrasts = kind(bounds, search.shortest)
         if not len(contrasts):
             continue
-        statistic, new = _strongest(about.scores, contrasts, bounds, search.shortest)
-        left = about.scores - segment_means(about.scores, sorted({*bounds, *new}))
-        reference = _Reference(about.scores - segment_means(about.scores, bounds), left, rng)
+        statistic, new = _strongest(robust.scores, contrasts, bounds, search.shortest)
+        left = robust.scores - segment_means(robust.scores, sorted({*bounds, *new}))
+        reference = _Reference(robust.scores - segment_means(robust.scores, bounds), left, rng)
         if reference.is_significant(statistic, contrasts, bounds, level, search.draws):
             return new
     return []
@@ -163,12 +163,12 @@ def _hidden_steps(
         return assumed
     unexplained = first.scores - segment_means(first.scores, bounds)
     for _ in range(MAX_ASSUMED_CONTRASTS):
-        about = robust_residuals(values, bounds, spread)
-        if about is None:
+        robust = robust_residuals(values, bounds, spread)
+        if robust is None:
             break
         kinds = [kind(bounds, search.shortest) for kind in (splits, bumps)]
         options = [
-            _strongest(about.scores, contrasts, bounds, search.shortest)
+            _strongest(robust.scores, contrasts, bounds, search.shortest)
             for contrasts in kinds
             if len(contrasts)
         ]
@@ -311,10 +311,10 @@ def position_ranges(values: Floats, spread: Floats, steps: Sequence[int]) -> lis
             position_sets.append((k, k))
             continue
         chosen = float(costs[k - s - 1])
-        about = robust_residuals(values[s:e], [0, k - s, e - s], spread[s:e])
+        robust = robust_residuals(values[s:e], [0, k - s, e - s], spread[s:e])
         rho = (
-            autocorrelation(about.scores - segment_means(about.scores, [0, k - s, e - s]))
-            if about
+            autocorrelation(robust.scores - segment_means(robust.scores, [0, k - s, e - s]))
+            if robust
             else 0
         )
         room = min(_LIKELIHOOD_RATIO * (1 + rho) / (1 - rho) / (e - s), _MAX_EXPONENT)
@@ -328,13 +328,13 @@ def _costs(values: Floats, spread: Floats, k: int) -> Floats | None:
 
     `k` is the presumed index of the step; spikes about the two levels that it makes are clipped.
     """
-    about = robust_residuals(values, [0, k, len(values)], spread)
-    if about is None:
+    robust = robust_residuals(values, [0, k, len(values)], spread)
+    if robust is None:
         return None
-    room = CLIP * about.deviations
-    lowest, highest = about.levels.min(), about.levels.max()
+    room = CLIP * robust.deviations
+    lowest, highest = robust.levels.min(), robust.levels.max()
     bounded = np.clip(values, lowest - room, highest + room) - lowest
-    weights = about.deviations**-2.0
+    weights = robust.deviations**-2.0
     sums = np.cumsum(weights), np.cumsum(weights * bounded), np.cumsum(weights * bounded**2)
     total, first, second = (float(one[-1]) for one in sums)
     w, wx = sums[0][:-1], sums[1][:-1]

@@ -143,11 +143,11 @@ def _fit(
 
     None if the series does not vary, or has hardly more points than parameters.
     """
-    about = robust_residuals(values, bounds, spread)
+    robust = robust_residuals(values, bounds, spread)
     n, parameters = columns.shape
-    if about is None or n - parameters < _MIN_DEGREES_OF_FREEDOM:
+    if robust is None or n - parameters < _MIN_DEGREES_OF_FREEDOM:
         return None
-    raw, clean = values / spread, about.bounded / spread
+    raw, clean = values / spread, robust.bounded / spread
     solve = np.linalg.pinv(columns)
     for _ in range(_ROUNDS):
         fitted = columns @ (solve @ clean)
@@ -193,8 +193,8 @@ def weekly_rhythm(values: Floats, days: NDArray[np.int64]) -> Floats | None:
     if n < MIN_RHYTHM_DAYS or days[-1] - days[0] < MIN_RHYTHM_DAYS - 1:
         return None
     around = values - _medians_of_weeks(values, days)
-    about = robust_residuals(around, [0, n], np.ones(n))
-    if about is None:
+    robust = robust_residuals(around, [0, n], np.ones(n))
+    if robust is None:
         return None
     rhythm = np.zeros(DAYS)
     weekdays = days % DAYS
@@ -203,7 +203,7 @@ def weekly_rhythm(values: Floats, days: NDArray[np.int64]) -> Floats | None:
     if len(often) < 2:
         return None
     is_in = np.isin(weekdays, often)
-    scores = about.scores[is_in]
+    scores = robust.scores[is_in]
     scores = scores - scores.mean()
     of_days = [scores[weekdays[is_in] == day] for day in often]
     between = sum(len(one) * float(one.mean()) ** 2 for one in of_days)
