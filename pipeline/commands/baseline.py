@@ -16,8 +16,8 @@ def add(commands: "options.Commands") -> None:
     parser = commands.add_parser("baseline", help="store, show, compare and calibrate baselines")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     save = commands.add_parser("save", help="store the candidate of a run")
-    save.add_argument("dir", type=Path, metavar="DIR")
-    save.add_argument("name", metavar="NAME")
+    save.add_argument("dir", type=Path, metavar="DIR", help="folder of the run")
+    save.add_argument("name", metavar="NAME", help="name of the new baseline")
     save.add_argument(
         "--source",
         default="",
@@ -26,31 +26,40 @@ def add(commands: "options.Commands") -> None:
     )
     save.set_defaults(command=_save)
     show = commands.add_parser("show", help="print a baseline")
-    show.add_argument("name", metavar="NAME")
+    show.add_argument("name", metavar="NAME", help="name of the baseline")
     options.add_json(show, "the baseline")
     show.set_defaults(command=_show)
     diff = commands.add_parser("diff", help="compare two baselines; nothing gates")
-    diff.add_argument("first", metavar="A")
-    diff.add_argument("second", metavar="B")
+    diff.add_argument("first", metavar="A", help="name of a baseline")
+    diff.add_argument("second", metavar="B", help="name of the baseline to compare with A")
     options.add_json(diff, "the findings")
     diff.set_defaults(command=_diff)
     noise = commands.add_parser(
         "calibrate", help="measure a build against itself: which changes this machine can detect"
     )
-    noise.add_argument("--suite", default="pr", help="default: pr")
+    noise.add_argument("--suite", default="pr", help="suite to measure (default: pr)")
     noise.add_argument(
-        "--candidate", default="reference", metavar="SPEC", help="the build (default: reference)"
+        "--candidate",
+        default="reference",
+        metavar="SPEC",
+        help="build in both arms (default: reference)",
     )
     noise.add_argument("--subject", dest="candidate", help=argparse.SUPPRESS)
-    noise.add_argument("--pairs", type=int, default=PAIRS, metavar="N", help=f"default: {PAIRS}")
     noise.add_argument(
-        "--runs", nargs="+", type=Path, metavar="DIR", help="runs of equal builds, instead of a new"
+        "--pairs", type=int, default=PAIRS, metavar="N", help=f"number of pairs (default: {PAIRS})"
+    )
+    noise.add_argument(
+        "--runs",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="folders of runs of equal builds, instead of a new run",
     )
     options.add_out(noise)
     options.add_json(noise, "the calibration")
     noise.set_defaults(command=_calibrate)
     spreads = commands.add_parser(
-        "spreads", help="collect how much the pairs of runs vary, as a prior"
+        "spreads", help="collect the variance of the pairs of earlier runs into a prior"
     )
     spreads.add_argument(
         "paths",
@@ -63,7 +72,7 @@ def add(commands: "options.Commands") -> None:
     spreads.add_argument(
         "--save",
         action="store_true",
-        help="store it in baselines/spreads/, which is shipped with the suite",
+        help="store them in baselines/spreads/, which is shipped with the suite",
     )
     options.add_json(spreads, "the spreads")
     spreads.set_defaults(command=_spreads)

@@ -32,7 +32,9 @@ _LIMITS = (
 def add(commands: "options.Commands") -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "capacity", help="find how much a build holds", epilog=f"{_LIMITS} -- {_EXITS}"
+        "capacity",
+        help="find how many Projects or objects a build holds",
+        epilog=f"{_LIMITS} -- {_EXITS}",
     )
     parser.add_argument("things", nargs="?", choices=("projects", "objects"), help="what to count")
     options.add_resume(parser, "resume an interrupted search")

@@ -25,34 +25,38 @@ _EXITS = (
     " than twice its limit; 9 Google or the cluster does not answer"
 )
 
+_PROJECT = "Google Cloud project"
+
 
 def add(commands: "options.Commands") -> None:
     """Add the command with its own commands."""
     parser = commands.add_parser(
         "cluster", help="create, list, delete and sweep clusters on Google Cloud"
     )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    create = verbs.add_parser("create", help="create a cluster, within a budget", epilog=_EXITS)
+    verbs = parser.add_subparsers(title="commands", dest="verb", metavar="COMMAND", required=True)
+    create = verbs.add_parser("create", help="create a cluster within a budget", epilog=_EXITS)
     _add_create(create)
     create.set_defaults(command=_create)
 
-    delete = verbs.add_parser("delete", help="delete what belongs to one run", epilog=_EXITS)
-    delete.add_argument("--run", required=True, metavar="NAME", help="as it was created")
-    delete.add_argument("--project", required=True, metavar="ID")
+    delete = verbs.add_parser("delete", help="delete the resources of one run", epilog=_EXITS)
+    delete.add_argument("--run", required=True, metavar="NAME", help="name given to `create`")
+    delete.add_argument("--project", required=True, metavar="ID", help=_PROJECT)
     _add_common(delete)
     delete.set_defaults(command=_delete)
 
-    list_ = verbs.add_parser("list", help="print our resources; delete nothing", epilog=_EXITS)
+    list_ = verbs.add_parser(
+        "list", help="print our resources and when they expire; delete nothing", epilog=_EXITS
+    )
     _add_places(list_)
     _add_common(list_)
     list_.set_defaults(command=_list)
 
-    sweep = verbs.add_parser("sweep", help="delete what has expired", epilog=_EXITS)
+    sweep = verbs.add_parser(
+        "sweep", help="print our expired resources; with --delete, also delete them", epilog=_EXITS
+    )
     _add_places(sweep)
     _add_common(sweep)
-    sweep.add_argument(
-        "--delete", action="store_true", help="delete; without it only print what would be deleted"
-    )
+    sweep.add_argument("--delete", action="store_true", help="delete what is printed")
     sweep.set_defaults(command=_sweep)
 
 
@@ -144,7 +148,8 @@ def _scopes(args: argparse.Namespace) -> "Iterator[tuple[ResourceScope, SweepPol
 
     if not args.project and not args.context:
         raise ConfigError(
-            f"cluster {args.verb}: where?", hint="--project ID, --context NAME, or both"
+            f"cluster {args.verb}: neither a project nor a context is given",
+            hint="give --project ID, --context NAME, or both",
         )
     if args.context:
         yield Namespaces(args.context), SweepPolicy(owner=args.context, prefix=args.prefix)
@@ -172,29 +177,39 @@ def _show(
 
 
 def _add_create(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--project", required=True, metavar="ID")
+    parser.add_argument("--project", required=True, metavar="ID", help=_PROJECT)
     parser.add_argument(
         "--location",
         required=True,
         metavar="ZONE",
-        help="such as us-central1-a; a region has every node in each of its zones",
-    )
-    parser.add_argument("--run", required=True, metavar="NAME", help=f"the name is {OURS}-NAME")
-    parser.add_argument(
-        "--account", required=True, metavar="EMAIL", help="service account of its nodes"
+        help="zone, such as us-central1-a; in a region, each of its zones gets every node",
     )
     parser.add_argument(
-        "--budget-usd", required=True, type=positive_number, metavar="N", help="refused above it"
+        "--run", required=True, metavar="NAME", help=f"name of the run; the cluster is {OURS}-NAME"
     )
     parser.add_argument(
-        "--expires-in", type=duration_s, default=3 * 3600.0, metavar="TIME", help="default: 3h"
+        "--account", required=True, metavar="EMAIL", help="service account of the nodes"
+    )
+    parser.add_argument(
+        "--budget-usd",
+        required=True,
+        type=positive_number,
+        metavar="N",
+        help="most that the cluster may cost in US dollars",
+    )
+    parser.add_argument(
+        "--expires-in",
+        type=duration_s,
+        default=3 * 3600.0,
+        metavar="TIME",
+        help="lifetime of the cluster (default: 3h)",
     )
     for pool in DEFAULT_POOLS:
         parser.add_argument(
             f"--{pool.name}-type",
             default=pool.machine_type,
             metavar="TYPE",
-            help=f"machines of the {pool.name}{', spot' if pool.is_spot else ''}"
+            help=f"machine type of the {pool.name} nodes{', spot' if pool.is_spot else ''}"
             f" (default: {pool.machine_type})",
         )
         parser.add_argument(
@@ -202,34 +217,56 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
             type=_count,
             default=pool.nodes,
             metavar="N",
-            help=f"how many (default: {pool.nodes})",
+            help=f"number of {pool.name} nodes (default: {pool.nodes})",
         )
-    parser.add_argument("--network", default="default", metavar="NAME", help="default: default")
-    parser.add_argument("--subnetwork", default="", metavar="NAME", help="default: Google's choice")
-    parser.add_argument("--channel", choices=("rapid", "regular", "stable"), default="regular")
+    parser.add_argument(
+        "--network", default="default", metavar="NAME", help="VPC network (default: default)"
+    )
+    parser.add_argument(
+        "--subnetwork", default="", metavar="NAME", help="default: chosen by Google"
+    )
+    parser.add_argument(
+        "--channel",
+        choices=("rapid", "regular", "stable"),
+        default="regular",
+        help="release channel (default: regular)",
+    )
     _add_prices(parser)
-    parser.add_argument("--dry-run", action="store_true", help="print what it costs; make nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print the cost; create nothing")
     options.add_json(parser, "the answer")
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--project", default="", metavar="ID", help="the only one that is touched")
-    parser.add_argument("--context", default="", metavar="NAME", help="of the kubeconfig")
+    parser.add_argument("--project", default="", metavar="ID", help=_PROJECT)
     parser.add_argument(
-        "--prefix", default=OURS, metavar="NAME", help=f"of namespaces (default: {OURS})"
+        "--context",
+        default="",
+        metavar="NAME",
+        help="context of the kubeconfig, for namespaces of runs",
+    )
+    parser.add_argument(
+        "--prefix",
+        default=OURS,
+        metavar="NAME",
+        help=f"prefix of these namespaces (default: {OURS})",
     )
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--account", default="", metavar="EMAIL", help="only clusters whose nodes are this"
+        "--account",
+        default="",
+        metavar="EMAIL",
+        help="only clusters whose nodes have this service account",
     )
     _add_prices(parser)
     options.add_json(parser, "the answer")
 
 
 def _add_prices(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prices", type=Path, metavar="FILE", help="TOML, put over our prices")
+    parser.add_argument(
+        "--prices", type=Path, metavar="FILE", help="TOML file; its prices replace ours"
+    )
 
 
 def _count(text: str) -> int:

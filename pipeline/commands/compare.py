@@ -12,9 +12,11 @@ def add(commands: "options.Commands") -> None:
     parser = commands.add_parser(
         "compare", help="judge the results in a folder again", epilog=options.RESULTS_EPILOG
     )
-    parser.add_argument("dir", type=Path, metavar="DIR")
+    parser.add_argument("dir", type=Path, metavar="DIR", help="folder of the run")
     parser.add_argument(
-        "--baseline", metavar="NAME", help="judge by stored numbers, as far as they hold here"
+        "--baseline",
+        metavar="NAME",
+        help="compare with the stored numbers of a baseline; they gate only on its machine",
     )
     options.add_json(parser, "the verdict")
     options.add_strict(parser)

@@ -10,7 +10,10 @@ from pipeline.system.errors import Exit, PipelineError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_EPILOG = "exit codes: 0 the fault was caught, 4 it was not; others say what went wrong: `--help`"
+_EPILOG = (
+    "exit codes: 0 the fault was caught, 4 it was not; others say what went wrong:"
+    " `milo-perf --help`"
+)
 
 
 def add(commands: "options.Commands") -> None:

@@ -20,12 +20,14 @@ def add(commands: "options.Commands") -> None:
     options.add_candidate(parser)
     against = parser.add_mutually_exclusive_group()
     against.add_argument("--against", metavar="SPEC", help="build to compare it with")
-    against.add_argument("--baseline", metavar="NAME", help="or a stored baseline; see `run`")
+    against.add_argument(
+        "--baseline", metavar="NAME", help="stored baseline to compare it with; see `run`"
+    )
     parser.add_argument("--suite", help="suite that `load` applies (default: pr)")
     parser.add_argument(
         "--driver",
         choices=run.DRIVERS,
-        help="leave the workloads of the other driver out (default: all of the suite)",
+        help="let `load` run only the workloads of this driver (default: all of the suite)",
     )
     options.add_build(parser)
     options.add_environment(parser, "the suite's")
@@ -35,10 +37,10 @@ def add(commands: "options.Commands") -> None:
         dest="life_s",
         type=duration_s,
         metavar="TIME",
-        help="end it by itself after this time (default: 2h; at most 24h)",
+        help="end the deployment after this time (default: 2h; at most 24h)",
     )
     options.add_out(parser)
-    options.add_resume(parser, "start the builds of a deployment that has ended again")
+    options.add_resume(parser, "start a deployment that has ended again")
     parser.add_argument("--stop", type=Path, metavar="DIR", help="end a deployment")
     parser.add_argument("--keeper", type=Path, help=argparse.SUPPRESS)
     options.add_json(parser, "the deployment")

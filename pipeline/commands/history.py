@@ -77,7 +77,12 @@ def add(commands: "options.Commands") -> None:
         default="ratio",
         help="changes as ratios (default), or as differences for values that may be 0 or less",
     )
-    parser.add_argument("--better", choices=("lower", "higher"), default="lower")
+    parser.add_argument(
+        "--better",
+        choices=("lower", "higher"),
+        default="lower",
+        help="direction of an improvement (default: lower)",
+    )
     parser.add_argument(
         "--least",
         dest="rule",

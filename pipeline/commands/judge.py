@@ -28,17 +28,18 @@ _EPILOG = (
 def add(commands: "options.Commands") -> None:
     """Add the command."""
     parser = commands.add_parser("judge", help="judge a CSV file of measurements", epilog=_EPILOG)
-    parser.add_argument("file", type=Path, metavar="FILE.csv")
+    parser.add_argument("file", type=Path, metavar="FILE.csv", help="measurements; see below")
     how = parser.add_mutually_exclusive_group()
     options.add_json(how, "the findings")
-    how.add_argument("--format", choices=("text", *EXPORTERS), default="text")
+    how.add_argument("--format", choices=("text", *EXPORTERS), default="text", help="default: text")
     options.add_arm(parser)
     options.add_strict(parser)
     parser.add_argument(
         "--pairs",
         choices=("all", "auto"),
         default="all",
-        help="auto: stop at the first decisive interim analysis, as a run does (default: all)",
+        help="take all pairs (default), or only those until the first decisive interim analysis, as"
+        " a run does",
     )
     parser.add_argument(
         "--same-machine",

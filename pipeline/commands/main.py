@@ -52,9 +52,9 @@ COMMANDS = (
 
 _EXITS = (
     "exit codes: 0 no regression, 1 crash, 2 bad arguments or configuration, 3 regression,"
-    " 4 inconclusive with --strict, 5 a subject did not start, 6 the load was not applied as asked,"
-    " 7 baseline missing or unreadable, 8 disk full or a folder that cannot be used, 9 a service"
-    " such as GitHub does not answer, 10 a publication was refused, 130 interrupted"
+    " 4 inconclusive with --strict, 5 a build or tool did not start, 6 the load was not applied as"
+    " asked, 7 baseline missing or unreadable, 8 disk full or a folder that cannot be used,"
+    " 9 a service such as GitHub does not answer, 10 a publication was refused, 130 interrupted"
 )
 
 
@@ -191,6 +191,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
+    options.describe_commands(parser)
     for subparser in options.parsers_of(parser):
         if subparser is not parser:
             _add_verbosity(subparser, default=argparse.SUPPRESS)

@@ -130,6 +130,16 @@ def parsers_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPar
                 yield from parsers_of(subparser)
 
 
+def describe_commands(parser: argparse.ArgumentParser) -> None:
+    """Begin the help of each command with the sentence that the list of commands has for it."""
+    for action in parser._actions:  # noqa: SLF001 (argparse has no public list of them)
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 (nor a public type)
+            for entry in action._get_subactions():  # noqa: SLF001 (nor of its help texts)
+                command, text = action.choices[entry.dest], entry.help or ""
+                command.description = f"{text[:1].upper()}{text[1:]}."
+                describe_commands(command)
+
+
 def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     """Yield every option and argument of a parser and of all commands below it."""
     for one in parsers_of(parser):

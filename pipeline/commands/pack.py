@@ -19,11 +19,17 @@ _REPOSITORY = re.compile(r"[a-z0-9.-]+(?::[0-9]+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]
 def add(commands: "options.Commands") -> None:
     """Add the command."""
     pack = commands.add_parser("pack", help="write container images of builds, and of etcd")
-    pack.add_argument("spec", nargs="*", metavar="SPEC", help="such as binary:PATH or reference")
-    pack.add_argument("--registry", metavar="NAME", help="where you will push them")
-    pack.add_argument("--build", default="", metavar="COMMAND", help="how a source is built")
     pack.add_argument(
-        "--load-pods", action="store_true", help="the images of load pods too: `run --load-pods N`"
+        "spec", nargs="*", metavar="SPEC", help="build, such as binary:PATH or reference"
+    )
+    pack.add_argument(
+        "--registry", metavar="NAME", help="registry and folder that you will push the images to"
+    )
+    pack.add_argument("--build", default="", metavar="COMMAND", help="command that builds a source")
+    pack.add_argument(
+        "--load-pods",
+        action="store_true",
+        help="also write the images of load pods, for `run --load-pods N`",
     )
     pack.add_argument(
         "--oci",

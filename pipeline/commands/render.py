@@ -12,8 +12,8 @@ from pipeline.system.errors import Exit
 def add(commands: "options.Commands") -> None:
     """Add the command."""
     parser = commands.add_parser("render", help="print a report of the results in a folder")
-    parser.add_argument("dir", type=Path, metavar="DIR")
-    parser.add_argument("--format", choices=RENDERERS, default="text")
+    parser.add_argument("dir", type=Path, metavar="DIR", help="folder of the run")
+    parser.add_argument("--format", choices=RENDERERS, default="text", help="default: text")
     options.add_arm(parser)
     parser.set_defaults(command=_render)
 

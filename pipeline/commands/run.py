@@ -1,4 +1,4 @@
-"""`run`: measure two builds and judge."""
+"""`run`: measure two builds and judge the candidate."""
 
 import argparse
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ REQUEST_OPTIONS = (*("candidate", "against", "baseline", "budget"), *MEASUREMENT
 def add(commands: "options.Commands") -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "run", help="measure two builds and judge", epilog=options.RESULTS_EPILOG
+        "run", help="measure two builds and judge the candidate", epilog=options.RESULTS_EPILOG
     )
     add_request(parser)
     options.add_resume(
@@ -88,7 +88,7 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     against.add_argument(
         "--baseline",
         metavar="NAME",
-        help="or a stored baseline (default: reference-SUITE; for Milo, the binary in"
+        help="stored baseline to compare it with (default: reference-SUITE; for Milo, the binary in"
         " MILO_BASELINE_BIN or the newest milo-VERSION-SUITE)",
     )
     parser.add_argument(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.commands import main
+from pipeline.commands import options as shared
 from pipeline.system.errors import Exit
 from pipeline.system.log import log
 
@@ -89,3 +90,14 @@ def test_what_resume_restores_cannot_be_given_again(
 ) -> None:
     assert main.main([command, "--resume", "out/x", "--seed", "3"]) == Exit.BAD_ARGUMENTS
     assert "--seed cannot be changed by --resume" in capsys.readouterr().err
+
+
+def test_the_help_of_every_command_begins_with_what_it_does() -> None:
+    for parser in shared.parsers_of(main.build_parser()):
+        assert parser.description, parser.prog
+        assert parser.description.endswith("."), parser.prog
+
+
+def test_every_option_of_every_command_is_described() -> None:
+    for command, action in options():
+        assert action.help, f"{command} {action.option_strings}"
