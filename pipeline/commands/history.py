@@ -131,7 +131,7 @@ def least_rule(text: str) -> "HistoryRule":
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
-        raise argparse.ArgumentTypeError(f"`{text}` is no size; write 2% or 0.02")
+        raise argparse.ArgumentTypeError(f"`{text}` is not a size; write 2% or 0.02")
     return HistoryRule(value, is_percent=is_percent)
 
 

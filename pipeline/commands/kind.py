@@ -62,5 +62,5 @@ def _settings(args: argparse.Namespace) -> "KindSettings":
 
     settings = read_environment(args.environment or "kind")
     if not isinstance(settings, KindSettings):
-        raise ConfigError(f"{args.environment}: is no environment of the kind `kind`")
+        raise ConfigError(f"{args.environment}: is not an environment of the kind `kind`")
     return settings

@@ -53,5 +53,5 @@ def _load(args: argparse.Namespace) -> Exit:
 
 def _pairs(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"`{text}` is no number from 1 to 1000")
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number from 1 to 1000")
     return int(text)

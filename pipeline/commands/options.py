@@ -173,7 +173,7 @@ def duration_s(text: str) -> float:
     seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
     if not (math.isfinite(seconds) and seconds > 0):
         raise argparse.ArgumentTypeError(
-            f"`{truncate(text, _SHOWN)}` is no time; write 90s, 30m or 1.5h"
+            f"`{truncate(text, _SHOWN)}` is not a duration; write 90s, 30m or 1.5h"
         )
     return seconds
 
@@ -182,14 +182,14 @@ def positive_integer(text: str) -> int:
     """Return a whole number above zero; argparse shows the error."""
     if re.fullmatch(r"[0-9]{1,9}", text) and int(text) > 0:
         return int(text)
-    raise argparse.ArgumentTypeError(f"`{truncate(text, _SHOWN)}` is no whole number above zero")
+    raise argparse.ArgumentTypeError(f"`{truncate(text, _SHOWN)}` is not a whole number above zero")
 
 
 def whole_number(text: str) -> int:
     """Return a whole number, which may be zero; argparse shows the error."""
     if re.fullmatch(r"[0-9]{1,9}", text):
         return int(text)
-    raise argparse.ArgumentTypeError(f"`{truncate(text, _SHOWN)}` is no whole number")
+    raise argparse.ArgumentTypeError(f"`{truncate(text, _SHOWN)}` is not a whole number")
 
 
 def positive_number(text: str) -> float:

@@ -70,7 +70,9 @@ def parse_machine(text: str) -> MachineSize:
     memory, _, cores = text.partition(",")
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", memory)
     if match is None or match[2] not in BYTES or not re.fullmatch(r"\s*([1-9][0-9]*)?\s*", cores):
-        raise ValueError(f"`{text}` is no machine: write its memory and its cores, such as 64GB,16")
+        raise ValueError(
+            f"`{text}` is not a machine: write its memory and its cores, such as 64GB,16"
+        )
     return MachineSize(float(match[1]) * BYTES[match[2]], int(cores) if cores.strip() else 0)
 
 

@@ -311,7 +311,7 @@ class CsvFile:
                 begin = line + reader.line_num
         except csv.Error as error:
             raise ConfigError(
-                f"{self.name}:{begin}: no CSV that can be read: {truncate(f'{error}', _SENTENCE)}",
+                f"{self.name}:{begin}: cannot be read as CSV: {truncate(f'{error}', _SENTENCE)}",
                 hint='a `"` before a value needs one that closes it, and is doubled inside',
             ) from error
 

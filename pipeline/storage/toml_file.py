@@ -94,7 +94,7 @@ def _require_sizes(value: object, name: str, key: str = "") -> None:
         for one in value:
             _require_sizes(one, name, key)
     elif isinstance(value, int | float) and _LARGEST < abs(value) < math.inf:
-        raise ConfigError(f"{name}: {key}: a number above {_LARGEST:g} is no setting")
+        raise ConfigError(f"{name}: {key}: no setting has a number above {_LARGEST:g}")
 
 
 def dumps(table: Mapping[str, Any]) -> str:

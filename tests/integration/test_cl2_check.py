@@ -103,7 +103,7 @@ def test_a_config_is_known_by_the_reports_that_it_leaves(folder: Path, expand: P
             "config.yaml",
             "method: Timer, params: {action: start",
             "method: Timr, params: {action: start",
-            "config.yaml:11: `Timr` is no measurement that an API server is enough for;"
+            "config.yaml:11: `Timr` is unknown, or needs more than an API server;"
             " did you mean `Timer`?",
             id="unknown method",
         ),
@@ -111,8 +111,8 @@ def test_a_config_is_known_by_the_reports_that_it_leaves(folder: Path, expand: P
             "modules/measure.yaml",
             "APIAvailability",
             "PodStartupLatency",
-            "modules/measure.yaml:4: `PodStartupLatency` is no measurement that an API server is"
-            " enough for",
+            "modules/measure.yaml:4: `PodStartupLatency` is unknown, or needs more than an"
+            " API server",
             id="method that needs pods",
         ),
         pytest.param(

@@ -59,7 +59,7 @@ def changed(old: str, new: str) -> str:
         pytest.param(
             "APIAvailability",
             json.dumps(cl2.AVAILABLE).replace("1m2.5s", "soon"),
-            "`soon` is no duration",
+            "`soon` is not a duration",
             id="duration",
         ),
     ],

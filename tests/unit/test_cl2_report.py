@@ -183,7 +183,7 @@ def test_any_duration_that_go_writes_is_read(hours: int, minutes: int, ms: int) 
 
 @pytest.mark.parametrize("text", ["", "5", "s", "-1s", "1 s", "1s ", "1.2.3s", "1d", "٣s", "1e3s"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no duration"):
+    with pytest.raises(ValueError, match="not a duration"):
         parse_duration(text)
 
 

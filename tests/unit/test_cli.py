@@ -33,12 +33,17 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
     [
         pytest.param(["run", "--pairs", "1"], 2, "at least 2 pairs", id="one pair"),
         pytest.param(["run", "--pairs", "x"], 2, "a number or `auto`", id="pairs is a word"),
-        pytest.param(["run", "--budget", "nan"], 2, "is no time", id="budget is no number"),
+        pytest.param(["run", "--budget", "nan"], 2, "is not a duration", id="budget is no number"),
         pytest.param(["run", "--budget", "-5m"], 2, "--budget", id="budget below zero"),
-        pytest.param(["run", "--budget", "9" * 400 + "h"], 2, "is no time", id="endless budget"),
+        pytest.param(
+            ["run", "--budget", "9" * 400 + "h"], 2, "is not a duration", id="endless budget"
+        ),
         pytest.param(["plan", "--pairs", "5000"], 2, "at most", id="more than can be read again"),
         pytest.param(
-            ["capacity", "projects", "--budget", "inf"], 2, "is no time", id="infinite budget"
+            ["capacity", "projects", "--budget", "inf"],
+            2,
+            "is not a duration",
+            id="infinite budget",
         ),
         pytest.param(
             ["capacity", "projects", "--rate", "nan"], 2, "finite number", id="rate is no number"

@@ -302,7 +302,7 @@ def test_a_failed_or_invalid_step_is_no_evidence() -> None:
 def test_bad_requests_are_refused() -> None:
     for changes, said in (
         ({"machine": "4GB", "forecast": 0, "limits": ("db<1GB",)}, "needs --forecast"),
-        ({"machine": "big"}, "is no machine"),
+        ({"machine": "big"}, "is not a machine"),
         ({"forecast": -1}, "forecast: must not be negative"),
     ):
         with pytest.raises(ConfigError, match=said):

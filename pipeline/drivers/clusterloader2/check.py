@@ -144,8 +144,8 @@ def _measurement_faults(expanded: ExpandedConfig, config: ConfigDocument) -> Ite
         if (parameters := METHOD_PARAMETERS.get(call.method)) is None:
             near = _suggest(call.method, METHOD_PARAMETERS)
             yield (
-                f"{_place(expanded, (*location, 'method'))}: `{call.method}` is no measurement that"
-                f" an API server is enough for{near}"
+                f"{_place(expanded, (*location, 'method'))}: `{call.method}` is"
+                f" unknown, or needs more than an API server{near}"
             )
             continue
         try:

@@ -198,7 +198,7 @@ def parse_duration(text: str) -> float:
     """Return the seconds of a duration as Go writes it, such as `1m2.5s`, or raise ValueError."""
     parts = _DURATION_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"`{truncate(text, 40)}` is no duration")
+        raise ValueError(f"`{truncate(text, 40)}` is not a duration")
     return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
 
 
