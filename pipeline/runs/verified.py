@@ -101,7 +101,9 @@ def verify(
         raise BaselineError(f"its results: {error}") from error
     if looks and MIN_PAIRS <= valid < looks[0]:
         many = f"{valid} valid pairs"
-        raise BaselineError(f"it has {many}, and no run ends before the first look, at {looks[0]}")
+        raise BaselineError(
+            f"it has {many}, and no run ends before the first interim analysis, at {looks[0]}"
+        )
     _require_possible_pairs(verified, suite)
     _require_counts(verified, suite)
     lacking = _lacking(verified, suite)
@@ -173,7 +175,7 @@ def _require_possible_pairs(results: ResultSet, suite: Suite) -> None:
         if (pairs := len(results.pairs_of(workload.name))) < least:
             raise BaselineError(
                 f"{workload.name} was run in {pairs} of its {valid} valid pairs, and no run leaves"
-                f" one out before the first look, at {least}"
+                f" one out before the first interim analysis, at {least}"
             )
 
 

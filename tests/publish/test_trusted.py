@@ -398,7 +398,10 @@ def test_pairs_are_not_left_out_until_nothing_can_be_judged() -> None:
             sample["values"] = sample["values"][:2]
     found = published(body)
     assert concluded(found) == "failure"
-    assert "it has 2 valid pairs, and no run ends before the first look, at 3" in found.reason
+    assert (
+        "it has 2 valid pairs, and no run ends before the first interim analysis, at 3"
+        in found.reason
+    )
 
 
 def test_its_own_looks_and_number_of_pairs_do_not_count() -> None:

@@ -229,5 +229,7 @@ def test_an_artifact_cannot_leave_a_workload_out_before_it_is_settled() -> None:
     assert honest_run.pairs > 3
     judged = verify(without(range(3, honest_run.pairs)), suite, Product.MILO, None)
     assert not [key for key in judged.lacking if key.startswith(f"{name}/")]
-    with pytest.raises(BaselineError, match="no run leaves one out before the first look, at 3"):
+    with pytest.raises(
+        BaselineError, match="no run leaves one out before the first interim analysis, at 3"
+    ):
         verify(without(range(2, honest_run.pairs)), suite, Product.MILO, None)
