@@ -8,7 +8,7 @@ one counts.  A load of one driver and a load of the other together are one whole
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.model.results import ResultSet, Sample, Trial
+from pipeline.model.results import ResultSet, Trial
 from pipeline.model.subject import Arm
 
 
@@ -32,8 +32,7 @@ def by_launch(results: ResultSet) -> ResultSet:
         ),
         samples={
             arm: tuple(
-                _merged_sample(sample, [one.get(sample.workload) for one in sources])
-                for sample in samples
+                sample.of_pairs([one.get(sample.workload) for one in sources]) for sample in samples
             )
             for arm, samples in results.samples.items()
         },
@@ -86,22 +85,4 @@ def _merged_trial(trials: Sequence[Trial], number: int, sources: Mapping[str, in
         ),
         failures=tuple(failure for trial in valid for failure in trial.failures),
         left_out=tuple(name for name in kept[0].left_out if all(name in one for one in absent)),
-    )
-
-
-def _merged_sample(sample: Sample, sources: Sequence[int | None]) -> Sample:
-    """Return the values of the pairs that count; None where no load ran the workload."""
-    return replace(
-        sample,
-        values=tuple(None if pair is None else sample.values[pair] for pair in sources),
-        denominators=(
-            tuple(None if pair is None else sample.denominators[pair] for pair in sources)
-            if sample.denominators
-            else ()
-        ),
-        cutoffs=(
-            tuple(None if pair is None else sample.cutoffs[pair] for pair in sources)
-            if sample.cutoffs
-            else ()
-        ),
     )

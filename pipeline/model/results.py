@@ -5,10 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from pipeline.model.metric import Metric
 from pipeline.model.prior import Prior
 from pipeline.model.subject import Arm, Subject
+
+_T = TypeVar("_T")
 
 
 class Interleave(StrEnum):
@@ -108,16 +111,19 @@ class Sample:
         """Return the value of a pair, or None if there is none or only a lower bound."""
         return None if self.cutoff(pair) else self.values[pair]
 
-    def of_pairs(self, pairs: Sequence[int]) -> "Sample":
-        """Return the sample with only some of the pairs, in that order."""
+    def of_pairs(self, pairs: Sequence[int | None]) -> "Sample":
+        """Return the sample with only some of the pairs, in that order; None is a missing value."""
         return replace(
             self,
-            values=tuple(self.values[pair] for pair in pairs),
-            denominators=(
-                tuple(self.denominators[pair] for pair in pairs) if self.denominators else ()
-            ),
-            cutoffs=tuple(self.cutoffs[pair] for pair in pairs) if self.cutoffs else (),
+            values=_select(self.values, pairs),
+            denominators=_select(self.denominators, pairs),
+            cutoffs=_select(self.cutoffs, pairs),
         )
+
+
+def _select(items: tuple[_T | None, ...], places: Sequence[int | None]) -> tuple[_T | None, ...]:
+    """Return the items at some places; an empty tuple stays empty."""
+    return tuple(None if at is None else items[at] for at in places) if items else ()
 
 
 @dataclass(frozen=True, slots=True)
