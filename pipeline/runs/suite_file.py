@@ -442,53 +442,12 @@ def _error_text(path: Path, text: str, loc: Sequence[int | str], kind: str, mess
     keys = [*(part for part in loc[: len(loc) - len(last)] if part not in _KINDS), *last]
     keys += ["kind"] if kind == "union_tag_invalid" else []
     dotted = ".".join(map(str, keys)) or "the suite"
-    line = line_of(text, keys)
+    line = toml_file.line_of(text, keys)
     problem = message.removeprefix("Value error, ")
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
         problem = "unknown key" + (f"; did you mean `{near[0]}`?" if near else "")
     return f"{path}:{line}: {truncate(dotted, _MAX_TEXT)}: {truncate(problem, _MAX_TEXT)}"
-
-
-def line_of(text: str, keys: Sequence[int | str]) -> int:
-    """Return the line number, from 1, of a key in a TOML text, or of the table that lacks it.
-
-    Args:
-        text: TOML with tables as `[a.b]` and `[[a]]`, one key per line; an array may have inline
-            tables, one per line.
-        keys: Location as pydantic gives it, such as `("workload", 0, "metric", 2, "unit")`.
-    """
-    best, best_depth = 1, -1
-    counts: dict[tuple[int | str, ...], int] = {}
-    table: tuple[int | str, ...] = ()
-    array: tuple[int | str, ...] = ()
-    for number, line in enumerate(text.split("\n"), start=1):
-        if header := re.match(r"\s*(\[\[?)\s*([\w.-]+)\s*\]", line):
-            table = _table_location(header[2].split("."), counts, is_array=header[1] == "[[")
-            location = table
-        elif re.match(r"\s*\{", line):
-            counts[array] = counts.get(array, -1) + 1
-            location = (*array, counts[array])
-        elif key := re.match(r"\s*([\w-]+)\s*=", line):
-            location = array = (*table, key[1])
-        else:
-            continue
-        if location == tuple(keys[: len(location)]) and len(location) > best_depth:
-            best, best_depth = number, len(location)
-    return best
-
-
-def _table_location(
-    parts: Sequence[str], counts: dict[tuple[int | str, ...], int], *, is_array: bool
-) -> tuple[int | str, ...]:
-    location: tuple[int | str, ...] = ()
-    for position, part in enumerate(parts):
-        location = (*location, part)
-        if is_array and position == len(parts) - 1:
-            counts[location] = counts.get(location, -1) + 1
-        if location in counts:
-            location = (*location, counts[location])
-    return location
 
 
 def _known_keys() -> list[str]:

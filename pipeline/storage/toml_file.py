@@ -4,8 +4,9 @@ import codecs
 import difflib
 import json
 import math
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,47 @@ def _require_sizes(value: object, name: str, key: str = "") -> None:
             _require_sizes(one, name, key)
     elif isinstance(value, int | float) and _LARGEST < abs(value) < math.inf:
         raise ConfigError(f"{name}: {key}: no setting has a number above {_LARGEST:g}")
+
+
+def line_of(text: str, keys: Sequence[int | str]) -> int:
+    """Return the line number, from 1, of a key, or of the table that lacks it.
+
+    Args:
+        text: TOML with tables as `[a.b]` and `[[a]]`, one key per line; an array may have inline
+            tables, one per line.
+        keys: Location as pydantic gives it, such as `("workload", 0, "metric", 2, "unit")`.
+    """
+    best, best_depth = 1, -1
+    counts: dict[tuple[int | str, ...], int] = {}
+    table: tuple[int | str, ...] = ()
+    array: tuple[int | str, ...] = ()
+    for number, line in enumerate(text.split("\n"), start=1):
+        if header := re.match(r"\s*(\[\[?)\s*([\w.-]+)\s*\]", line):
+            table = _table_location(header[2].split("."), counts, is_array=header[1] == "[[")
+            location = table
+        elif re.match(r"\s*\{", line):
+            counts[array] = counts.get(array, -1) + 1
+            location = (*array, counts[array])
+        elif key := re.match(r"\s*([\w-]+)\s*=", line):
+            location = array = (*table, key[1])
+        else:
+            continue
+        if location == tuple(keys[: len(location)]) and len(location) > best_depth:
+            best, best_depth = number, len(location)
+    return best
+
+
+def _table_location(
+    parts: Sequence[str], counts: dict[tuple[int | str, ...], int], *, is_array: bool
+) -> tuple[int | str, ...]:
+    location: tuple[int | str, ...] = ()
+    for position, part in enumerate(parts):
+        location = (*location, part)
+        if is_array and position == len(parts) - 1:
+            counts[location] = counts.get(location, -1) + 1
+        if location in counts:
+            location = (*location, counts[location])
+    return location
 
 
 def dumps(table: Mapping[str, Any]) -> str:
