@@ -3,7 +3,7 @@
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +22,7 @@ from pipeline.environments.load_pods import POLL_S, ClusterPods
 from pipeline.environments.manifests import Component, NamespaceSpec
 from pipeline.environments.namespaces import LaunchNamespace, delete_namespaces
 from pipeline.environments.pods import Pods
-from pipeline.environments.profile import read_manifests
+from pipeline.environments.profile import MiloManifests, read_manifests
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.replicas import component_of, replica_names
 from pipeline.model.subject import Arm, Product
@@ -68,78 +68,98 @@ class ClusterEnvironment:
         self, artifacts: Mapping[Arm, Artifact], out: Path
     ) -> Iterator[Mapping[Arm, Target]]:
         """See `Environment.launch`."""
-        settings = self.settings
-        installed = {arm: read_manifests(one, settings) for arm, one in artifacts.items()}
+        installed = {arm: read_manifests(one, self.settings) for arm, one in artifacts.items()}
         with ExitStack() as stack:
             private = stack.enter_context(private_folder(out))
             number = next(self._launches)
             specs = {
                 arm: self._build_spec(arm, index, number) for index, arm in enumerate(artifacts)
             }
-            hosts = [
-                host
-                for spec in specs.values()
-                for component in (SERVER, "manager")
-                for host in (
-                    spec.host(component),
-                    *map(spec.own_host, replica_names(component, settings.replicas)),
-                )
-            ]
+            hosts = [host for spec in specs.values() for host in _server_hosts(spec)]
             credentials = create_credentials(private / "pki", *dict.fromkeys(hosts))
-            token = credentials.admin_token.read_text()
             builds = {
-                arm: _Build(self, arm, artifact, specs[arm], credentials, out)
+                arm: _Build(
+                    self,
+                    arm,
+                    artifact,
+                    specs[arm],
+                    installed[arm],
+                    credentials,
+                    out,
+                    etcd_image=self._etcd_image(),
+                    image=self._image_of(artifact),
+                )
                 for arm, artifact in artifacts.items()
             }
-            images = {arm: (build.etcd_image(), build.image()) for arm, build in builds.items()}
-            pods = self._load_pods(number) if settings.load_pods else None
-            namespaces = [self._namespace(spec) for spec in specs.values()]
-            load_namespace = [self._namespace(pods.spec)] if pods else []
-            stack.callback(delete_namespaces, [*namespaces, *load_namespace], settings.gone_s)
-            stack.callback(_save_logs, list(builds.values()))  # runs before the deletion
-            if pods:
-                pods.create_namespace(*load_namespace)
-            for (arm, build), namespace in zip(builds.items(), namespaces, strict=True):
-                namespace.create(build.namespace_manifests())
-                build.apply(
-                    components.etcd_containers(
-                        settings, images[arm][0], is_profiled=build.artifact.is_profiled
-                    )
-                )
-            self._wait_ready(builds, "etcd")
-            for arm, build in builds.items():
-                build.apply_program(
-                    components.server_containers, images[arm][1], installed[arm].server_flags
-                )
-            self._wait_ready(builds, "server")
+            pods = self._load_pods(number) if self.settings.load_pods else None
+            self._create_namespaces(stack, list(builds.values()), pods)
+            self._wait_ready(builds.values(), "etcd")
+            for build in builds.values():
+                build.apply_servers()
+            self._wait_ready(builds.values(), "server")
             targets = {arm: build.target(stack, private) for arm, build in builds.items()}
             with bootstrap.blame_dead_build(targets):
-                for arm, target in targets.items():
-                    product = artifacts[arm].product
-                    bootstrap.prepare_server(target, token, product, str(arm), settings.ready_s)
-                milo = {
-                    arm: one for arm, one in builds.items() if one.artifact.product is Product.MILO
-                }
-                for arm, build in milo.items():
-                    build.apply_program(
-                        components.manager_containers, images[arm][1], installed[arm].manager_flags
-                    )
-                self._wait_ready(milo, "manager")
-                targets |= {arm: build.target(stack, private) for arm, build in milo.items()}
-                if settings.is_production:
-                    for arm, target in targets.items():
-                        url = f"https://{specs[arm].host('manager')}:{components.WEBHOOK_PORT}"
-                        bootstrap.set_up_production(
-                            target,
-                            token,
-                            installed[arm],
-                            url,
-                            arm=str(arm),
-                            timeout_s=settings.ready_s,
-                        )
-                        targets[arm] = replace(target, needs_organization_path=True)
-                bootstrap.create_first_projects(targets, token, settings.ready_s)
+                token = credentials.admin_token.read_text()
+                self._set_up(targets, builds, token, stack, private)
             yield {arm: _with_pods(target, pods, specs[arm]) for arm, target in targets.items()}
+
+    def _create_namespaces(
+        self, stack: ExitStack, builds: Sequence["_Build"], pods: ClusterPods | None
+    ) -> None:
+        """Create the namespace of load pods, and that of each build with its etcd.
+
+        The end of the stack saves the logs, and deletes all namespaces.
+        """
+        namespaces = [self._namespace(build.spec) for build in builds]
+        load_namespace = [self._namespace(pods.spec)] if pods else []
+        deleted = [*namespaces, *load_namespace]
+        stack.callback(delete_namespaces, deleted, self.settings.gone_s)
+        stack.callback(_save_logs, builds)  # runs before the deletion
+        if pods:
+            pods.create_namespace(*load_namespace)
+        for build, namespace in zip(builds, namespaces, strict=True):
+            namespace.create(build.namespace_manifests())
+            build.apply_etcd()
+
+    def _set_up(
+        self,
+        targets: dict[Arm, Target],
+        builds: Mapping[Arm, "_Build"],
+        token: str,
+        stack: ExitStack,
+        private: Path,
+    ) -> None:
+        """Start the controller-managers, and prepare the control planes for a load.
+
+        `targets` have servers that are ready, and receive what is added to them.
+        """
+        ready_s = self.settings.ready_s
+        for arm, target in targets.items():
+            bootstrap.prepare_server(target, token, builds[arm].artifact.product, str(arm), ready_s)
+        milo = {arm: one for arm, one in builds.items() if one.artifact.product is Product.MILO}
+        for build in milo.values():
+            build.apply_managers()
+        self._wait_ready(milo.values(), "manager")
+        targets |= {arm: build.target(stack, private) for arm, build in milo.items()}
+        if self.settings.is_production:
+            for arm, target in targets.items():
+                build = builds[arm]
+                url = f"https://{build.spec.host('manager')}:{components.WEBHOOK_PORT}"
+                bootstrap.set_up_production(
+                    *(target, token, build.installed, url), arm=str(arm), timeout_s=ready_s
+                )
+                targets[arm] = replace(target, needs_organization_path=True)
+        bootstrap.create_first_projects(targets, token, ready_s)
+
+    def _etcd_image(self) -> str:
+        etcd = self.programs["etcd"]
+        return self.image("etcd", {"etcd": etcd.path}, etcd.digest).reference
+
+    def _image_of(self, artifact: Artifact) -> str:
+        if artifact.image:
+            return artifact.image
+        name, digest = str(artifact.product), artifact.subject.digest
+        return self.image(name, {name: artifact.binary}, digest).reference
 
     def _namespace(self, spec: NamespaceSpec) -> LaunchNamespace:
         return LaunchNamespace(self.api, spec.namespace, spec.run)
@@ -188,16 +208,10 @@ class ClusterEnvironment:
             )
         return dict(secret["data"])
 
-    def _wait_ready(self, builds: Mapping[Arm, "_Build"], component: str) -> None:
-        for build in builds.values():
+    def _wait_ready(self, builds: Iterable["_Build"], component: str) -> None:
+        for build in builds:
             names = [name for name in build.applied if component_of(name) == component]
             build.pods.wait_ready(names, self.settings.ready_s)
-
-
-_ProgramContainers = Callable[
-    [ClusterSettings, str, Artifact, Credentials, Sequence[str]], list[Component]
-]
-"""Function that returns the containers of a program of a build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +222,11 @@ class _Build:
     arm: Arm
     artifact: Artifact
     spec: NamespaceSpec
+    installed: MiloManifests
     credentials: Credentials
     out: Path
+    etcd_image: str
+    image: str
     applied: list[str] = field(default_factory=list)
     connections: dict[str, Connection] = field(default_factory=dict)
     frontends: list[Frontend] = field(default_factory=list)
@@ -218,33 +235,39 @@ class _Build:
     def pods(self) -> Pods:
         return Pods(self.environment.api, self.spec.namespace, str(self.arm))
 
-    def etcd_image(self) -> str:
-        etcd = self.environment.programs["etcd"]
-        return self.environment.image("etcd", {"etcd": etcd.path}, etcd.digest).reference
-
-    def image(self) -> str:
-        if self.artifact.image:
-            return self.artifact.image
-        name, digest = str(self.artifact.product), self.artifact.subject.digest
-        return self.environment.image(name, {name: self.artifact.binary}, digest).reference
-
     def namespace_manifests(self) -> list[manifests.Manifest]:
         ports = tuple(components.PORTS.values()) if self.spec.node_ports else ()
         has_load = self.spec.settings.load_pods > 0
         return manifests.namespace(self.spec, ports, is_open_to_run=has_load)
 
-    def apply(self, replicas: Sequence[Component]) -> None:
+    def apply_etcd(self) -> None:
+        """Apply every member of etcd."""
+        settings, is_profiled = self.environment.settings, self.artifact.is_profiled
+        self._apply(components.etcd_containers(settings, self.etcd_image, is_profiled=is_profiled))
+
+    def apply_servers(self) -> None:
+        """Apply the API servers."""
+        self._apply(
+            components.server_containers(
+                *(self.environment.settings, self.image, self.artifact, self.credentials),
+                self.installed.server_flags,
+            )
+        )
+
+    def apply_managers(self) -> None:
+        """Apply the controller-managers."""
+        self._apply(
+            components.manager_containers(
+                *(self.environment.settings, self.image, self.artifact, self.credentials),
+                self.installed.manager_flags,
+            )
+        )
+
+    def _apply(self, replicas: Sequence[Component]) -> None:
         for one in replicas:
             for manifest in manifests.component(self.spec, one):
                 self.environment.api.apply(manifest)
             self.applied.append(one.name)
-
-    def apply_program(
-        self, containers: _ProgramContainers, image: str, flags: Sequence[str]
-    ) -> None:
-        """Apply the API servers or the controller-managers, which share image and credentials."""
-        settings = self.environment.settings
-        self.apply(containers(settings, image, self.artifact, self.credentials, flags))
 
     def target(self, stack: ExitStack, private: Path) -> Target:
         """Return the target, whose components are all ready."""
@@ -310,6 +333,13 @@ class _Build:
         for frontend in self.frontends:
             frontend.check()
         pods.check(replicas)
+
+
+def _server_hosts(spec: NamespaceSpec) -> Iterator[str]:
+    """Yield the host names that the certificate of a build's servers must have."""
+    for component in (SERVER, "manager"):
+        yield spec.host(component)
+        yield from map(spec.own_host, replica_names(component, spec.settings.replicas))
 
 
 def _port(replica: str) -> int:
