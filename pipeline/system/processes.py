@@ -38,6 +38,14 @@ _FOLDER = re.compile(r"(?<![\w.:/])~?/(?:[\w.@+~-]+/)+")  # an absolute one, bef
 _TAIL_BYTES = 65_536  # of a log: the stack of a panic can be long
 _POLL_S = 0.05
 _running: list["Service"] = []
+_GIT_VARIABLES = frozenset(
+    {
+        *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE"),
+        *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"),
+    }
+)
+"""Variables with which a hook of git names its own repository.  Every command of ours names its
+repository by a folder, and would use the hook's instead, without a word."""
 _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 
 
@@ -276,6 +284,7 @@ def capture(
             timeout=timeout_s,
             check=False,
             cwd=cwd,
+            env=_environment(),
             encoding="utf-8",
             errors=errors,
         )
@@ -310,7 +319,6 @@ def background(
             "`milo-perf doctor` says what is missing and how to get it",
             message=f"`{argv[0]}` is not there, or not executable",
         )
-    visible = {name: value for name, value in os.environ.items() if not name.startswith(hide)}
     with output.open("ab") as sink:
         process = subprocess.Popen(
             [
@@ -320,7 +328,7 @@ def background(
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
-            env={**visible, **(env or {})},
+            env={**_environment(hide), **(env or {})},
             cwd=cwd,
             start_new_session=True,  # so that we can stop its children too
         )
@@ -370,9 +378,19 @@ def detach(argv: Sequence[str], *, output: Path) -> DetachedProgram:
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
+            env=_environment(),
             start_new_session=True,
         )
     return DetachedProgram(process)
+
+
+def _environment(hide: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return the variables that a program may see, without those that begin with a prefix."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _GIT_VARIABLES and not name.startswith(hide)
+    }
 
 
 def log_tail(path: Path, lines: int = TAIL_LINES) -> str:

@@ -432,7 +432,6 @@ def _git(folder: Path, *arguments: str) -> str:
             output=Path(output.name),
             timeout_s=_TIMEOUT_S,
             env={"GIT_TERMINAL_PROMPT": "0"},
-            hide=("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"),
             cwd=folder,
         )
         return Path(output.name).read_text(encoding="utf-8", errors="replace")
