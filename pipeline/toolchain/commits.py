@@ -55,9 +55,26 @@ def is_ancestor(folder: Path, ancestor: str, commit: str) -> bool:
     return _git(folder, "merge-base", "--is-ancestor", ancestor, commit) is not None
 
 
-def merge_base(folder: Path, one: str, other: str) -> str | None:
-    """Return the best common ancestor of two commits; None if they are not related."""
-    return (_git(folder, "merge-base", one, other) or "").strip() or None
+def fork_point(folder: Path, good: str, bad: str) -> str | None:
+    """Return the newest commit of a first-parent history that another commit has, too.
+
+    That is `good` itself, unless it is on a side branch, which may have been merged since.
+
+    Args:
+        folder: Folder of the clone.
+        good: Commit with another history.
+        bad: Commit whose history by first parent is followed.
+
+    Returns:
+        None if the histories have no such commit.
+    """
+    listed = _git(folder, "rev-list", "--first-parent", "--parents", f"{good}..{bad}")
+    if listed is None:
+        return None
+    if not listed.strip():
+        return bad
+    _, *parents = listed.strip().rpartition("\n")[2].split()
+    return parents[0] if parents else None
 
 
 def first_parents(folder: Path, good: str, bad: str) -> tuple[HistoryCommit, ...]:

@@ -3,13 +3,14 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import toolchain
@@ -396,6 +397,7 @@ def test_a_budget_below_one_comparison_is_refused_before_anything_is_built(
         ({"good": "v1.0.1"}, "no revision `v1.0.1`", "did you mean v1.0.0"),
         ({"bad": "other"}, "are not related", "--unshallow"),
         ({"good": "parted"}, "is not an ancestor of", "they part at"),
+        ({"good": "side"}, "is on a branch that was merged into the history of", "they part at"),
         ({"metric": "crud/create_p5"}, "no metric `crud/create_p5`", "crud/create_p50"),
         ({"metric": "create_p50"}, "is a metric of several workloads", "second/create_p50"),
     ],
@@ -435,6 +437,45 @@ def test_words_that_say_too_little_are_refused(
     code = main.main(["bisect", *(word.format(clone=case.folder) for word in words)])
     assert code in (Exit.BAD_ARGUMENTS, Exit.NO_BASELINE)
     assert message in capsys.readouterr().err
+
+
+def random_history(folder: Path, parents: Sequence[Sequence[int]]) -> list[str]:
+    """Write a commit for each list of earlier commits, all of another tree; return their ids."""
+    git(folder, "init", "-q")
+    ids: list[str] = []
+    for number, of in enumerate(parents):
+        (folder / "main.go").write_text(f"{number}")
+        git(folder, "add", "--all")
+        merged = [word for one in of for word in ("-p", ids[one])]
+        ids.append(git(folder, "commit-tree", git(folder, "write-tree"), "-m", "x", *merged))
+    return ids
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.data())
+def test_every_commit_of_a_search_is_the_first_parent_of_the_next(data: st.DataObject) -> None:
+    """Otherwise the first one would be blamed for what a side branch has, and it has not."""
+    count = data.draw(st.integers(4, 9))
+    parents = [
+        data.draw(st.lists(st.integers(0, number - 1), min_size=1, max_size=2, unique=True))
+        if number
+        else []
+        for number in range(count)
+    ]
+    good = data.draw(st.integers(0, count - 2))
+    with tempfile.TemporaryDirectory() as aside:
+        ids = random_history(Path(aside), parents)
+        chain = git(Path(aside), "rev-list", "--first-parent", ids[-1]).split()
+        asked = replace(ASKED, repository=aside, good=ids[good], bad=ids[-1])
+        if ids[good] not in chain:
+            with pytest.raises(ConfigError, match=r"ancestor|was merged") as caught:
+                bisect_request.commits_of(asked)
+            hint = caught.value.hint.rpartition("--good ")[2]
+            assert any(one.startswith(hint) for one in chain)
+            asked = replace(asked, good=hint)
+        assert bisect_request.commits_of(asked)[0].id in chain
+        listed = [one.id for one in bisect_request.commits_of(asked)]
+        assert listed == chain[: len(listed)][::-1]
 
 
 def test_commits_that_change_no_build_input_are_refused(case: Case) -> None:

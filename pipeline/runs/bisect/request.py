@@ -88,8 +88,8 @@ def commits_of(request: BisectRequest) -> tuple[Commit, ...]:
             f"`{request.good}` and `{request.bad}` are the same commit, {good[:12]}",
             hint="give the last good commit and the first bad one",
         )
-    if not git_commits.is_ancestor(folder, good, bad):
-        raise _not_in_order(request, folder, good, bad)
+    if (fork := git_commits.fork_point(folder, good, bad)) != good:
+        raise _not_in_order(request, folder, (good, bad), fork)
     found = tuple(
         Commit(one.id, one.tree, one.inputs, one.authored_at, truncate(one.subject, 200))
         for one in git_commits.first_parents(folder, good, bad)
@@ -210,7 +210,7 @@ def from_run(
     spec = specs[Arm.CANDIDATE]
     query = f"{replace(spec, place='', revision='')}".partition("?")[2]
     place = f"{spec.place}?{query}" if query else spec.place
-    found = _from_merge_base(
+    found = _from_fork_point(
         replace(
             request,
             repository=request.repository or place,
@@ -307,34 +307,42 @@ def _commit_id(folder: Path, revision: str) -> str:
         raise ConfigError(truncate(str(error), 400), hint=hint) from error
 
 
-def _not_in_order(request: BisectRequest, folder: Path, good: str, bad: str) -> ConfigError:
-    """Return the error for a good end that is no ancestor of the bad one."""
+def _not_in_order(
+    request: BisectRequest, folder: Path, ends: tuple[str, str], fork: str | None
+) -> ConfigError:
+    """Return the error for a good end that is not in the first-parent history of the bad one."""
+    good, bad = ends
     if git_commits.is_ancestor(folder, bad, good):
         return ConfigError(
             f"`{request.bad}` is an ancestor of `{request.good}`: the good end comes first",
             hint=f"--good {request.bad} --bad {request.good}, also to find an improvement",
         )
-    base = git_commits.merge_base(folder, good, bad)
-    if base is None:
+    if fork is None:
         return ConfigError(
-            f"`{request.good}` and `{request.bad}` are not related: they have no common ancestor",
+            f"`{request.good}` and `{request.bad}` are not related: the history of the latter by"
+            " first parent has no ancestor of the former",
             hint="in a shallow clone: git fetch --unshallow",
         )
+    is_merged = git_commits.is_ancestor(folder, good, bad)
     return ConfigError(
-        f"`{request.good}` is not an ancestor of `{request.bad}`",
-        hint=f"they part at {base}: --good {base[:12]}",
+        f"`{request.good}` is on a branch that was merged into the history of `{request.bad}`"
+        if is_merged
+        else f"`{request.good}` is not an ancestor of `{request.bad}`",
+        hint=f"they part at {fork}: --good {fork[:12]}",
     )
 
 
-def _from_merge_base(request: BisectRequest) -> BisectRequest:
-    """Return a request whose good end is an ancestor of the bad one, if both are related."""
+def _from_fork_point(request: BisectRequest) -> BisectRequest:
+    """Return a request whose good end is in the history of the bad one, if both are related."""
     folder = folder_of(request)
     good, bad = (_commit_id(folder, end) for end in (request.good, request.bad))
-    base = git_commits.merge_base(folder, good, bad)
-    if base is None or base in (good, bad):
+    fork = git_commits.fork_point(folder, good, bad)
+    if fork is None or fork in (good, bad):
         return request
-    log.info("%s is not an ancestor: the search begins where both part, %s", good[:12], base[:12])
-    return replace(request, good=base)
+    log.info(
+        "%s is on another branch: the search begins where both part, %s", good[:12], fork[:12]
+    )
+    return replace(request, good=fork)
 
 
 def _request_of_run(folder: Path, request: BisectRequest, *, is_trusted: bool) -> RunRequest:
