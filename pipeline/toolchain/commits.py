@@ -10,7 +10,7 @@ from pipeline.system.errors import LaunchError
 from pipeline.toolchain import git
 
 _TIMEOUT_S = 120.0
-_FORMAT = "%H%x00%T%x00%aI%x00%s"
+_FORMAT = "%H%x00%T%x00%at%x00%s"
 
 _NO_INPUT_FOLDERS = {"docs", ".github"}
 """Top folders whose files no build reads, except sources of Go."""
@@ -98,8 +98,7 @@ def first_parents(folder: Path, good: str, bad: str) -> tuple[HistoryCommit, ...
         name, tree, at, subject = line.split("\0", 3)
         if tree not in inputs:
             inputs[tree] = _input_digest(folder, tree)
-        authored_at = datetime.fromisoformat(at)
-        commits.append(HistoryCommit(name, tree, inputs[tree], authored_at, subject))
+        commits.append(HistoryCommit(name, tree, inputs[tree], git.time_of(at), subject))
     return tuple(commits)
 
 

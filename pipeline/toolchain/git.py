@@ -234,7 +234,21 @@ def tags(folder: Path) -> dict[str, str] | None:
         name, kind, commit_id, peeled_kind, peeled_id = line.split("\0")
         if "commit" in (kind, peeled_kind):
             found[name] = peeled_id or commit_id
+        elif peeled_kind == "tag":  # a tag of a tag, which git before 2.45 peels once
+            last = _ask(folder, "rev-parse", "--verify", "--quiet", f"{commit_id}^{{commit}}")
+            found |= {name: last} if last else {}
     return found
+
+
+def time_of(seconds: str) -> datetime:
+    """Return a time that git prints as Unix seconds; 1970 for one that is no time, as git does.
+
+    A commit or tag may have any number there, or none.
+    """
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)
 
 
 def dated_tags(folder: Path) -> dict[str, tuple[str, datetime]] | None:
@@ -246,9 +260,9 @@ def dated_tags(folder: Path) -> dict[str, tuple[str, datetime]] | None:
     lines = (_ask(folder, "for-each-ref", f"--format={fields}", "refs/tags") or "").splitlines()
     times = dict(line.split("\0") for line in lines)
     return {
-        name: (commit_id, datetime.fromtimestamp(int(times[name]), UTC))
+        name: (commit_id, time_of(times[name]))
         for name, commit_id in commits.items()
-        if parse_version(name) and times[name].isdecimal()
+        if parse_version(name) and times[name]
     }
 
 

@@ -478,6 +478,45 @@ def test_every_commit_of_a_search_is_the_first_parent_of_the_next(data: st.DataO
         assert listed == chain[: len(listed)][::-1]
 
 
+@pytest.mark.parametrize(
+    ("at", "year"),
+    [
+        ("1100000000 +051800", 2004),
+        ("1100000000 -7500", 2004),
+        ("253402300800 +0000", 1970),
+        ("99999999999999999999 +0000", 1970),
+        ("-5 +0000", 1970),
+        ("0 -1200", 1970),
+        ("never", 1970),
+    ],
+)
+def test_a_commit_may_have_any_time(tmp_path: Path, at: str, year: int) -> None:
+    ids = random_history(tmp_path, [[], [0]])
+    first, second = (git(tmp_path, "rev-parse", f"{one}^{{tree}}") for one in ids)
+    assert first != second
+    body = f"tree {second}\nparent {ids[0]}\nauthor a <a> {at}\ncommitter a <a> 1 +0000\n\nx\n"
+    odd = tmp_path / "odd"
+    odd.write_text(body)
+    bad = git(tmp_path, "hash-object", "-t", "commit", "-w", "--literally", f"{odd}")
+    asked = replace(ASKED, repository=str(tmp_path), good=ids[0], bad=bad)
+    assert bisect_request.commits_of(asked)[-1].authored_at.year == year
+
+
+def test_the_repository_of_a_hook_is_not_searched(
+    case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    for name in ("v1.0.0", "v1.1.0"):
+        commit(other, name)
+        git(other, "tag", name)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+    assert case.bisect() == Exit.NO_REGRESSION
+    assert {one.id for one in case.read().commits} == set(case.ids)
+
+
 def test_commits_that_change_no_build_input_are_refused(case: Case) -> None:
     ids = case.ids
     assert case.bisect(good=ids[2], bad=ids[3]) == Exit.BAD_ARGUMENTS

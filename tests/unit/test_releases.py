@@ -26,6 +26,7 @@ from pipeline.storage import codec
 from pipeline.system.errors import ConfigError, Exit, LaunchError, LoadError
 from pipeline.system.paths import RELEASES, RESULTS
 from pipeline.system.processes import CommandError, ExitStatus
+from pipeline.toolchain.git import dated_tags
 from tests.fakes import SUITE, Bench, FakeDriver, Told
 from tests.unmeasured import without_machine
 
@@ -123,6 +124,33 @@ def test_a_range_has_the_releases_between_its_ends_by_version(repository: Path) 
     assert found[1].spec == f"source:{repository}@v1.1.0"
     assert found[1].commit == found[2].commit != found[3].commit
     assert len(found[0].commit) == 40
+
+
+def test_a_tag_of_a_tag_is_a_release_too(repository: Path) -> None:
+    git(repository, "tag", "-a", "-m", "x", "v1.1.2", "v1.1.0")
+    git(repository, "tag", "-a", "-m", "x", "v1.1.3", "v1.1.2")
+    git(repository, "tag", "-a", "-m", "a tree", "v1.1.4", "v1.1.0^{tree}")
+    git(repository, "tag", "-a", "-m", "a tag of a tree", "v1.1.5", "v1.1.4")
+    found = releases_of([str(repository), "v1.1.0..v1.2.0"])
+    assert [one.name for one in found] == ["v1.1.0", "v1.1.1", "v1.1.2", "v1.1.3", "v1.2.0"]
+    assert len({one.commit for one in found[:-1]}) == 1
+
+
+@pytest.mark.parametrize("at", ["-5 +0000", "99999999999999 +0000", "never", "5 +9999"])
+def test_a_tag_may_have_any_time(tmp_path: Path, at: str) -> None:
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "x")
+    command = ["git", "rev-parse", "HEAD"]
+    commit = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    body = f"object {commit.stdout}type commit\ntag v1.0.0\ntagger a <a> {at}\n\nx\n"
+    write = ["git", "hash-object", "-t", "tag", "-w", "--literally", "--stdin"]
+    tag = subprocess.run(
+        write, cwd=tmp_path, check=True, capture_output=True, text=True, input=body
+    )
+    git(tmp_path, "update-ref", "refs/tags/v1.0.0", tag.stdout.strip())
+    found = dated_tags(tmp_path)
+    assert found is not None
+    assert found["v1.0.0"][1].year == 1970
 
 
 def test_a_pre_release_is_measured_where_it_is_an_end(repository: Path) -> None:
