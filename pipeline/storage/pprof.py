@@ -26,12 +26,24 @@ MAX_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class ProfileLimits:
-    """Limits of a decompressed profile; `depth` counts the frames of a stack."""
+    """Limits of a decompressed profile.
+
+    Attributes:
+        size: Bytes.
+        types: Sample types.
+        samples: Samples.
+        entries: Names, functions, locations and lines of locations.
+        depth: Frames of a stack; inlined functions are frames of one location.
+        frames: Frames of all stacks.
+        name: Bytes of a name that are kept.
+    """
 
     size: int = 48 * 2**20
+    types: int = 32
     samples: int = 300_000
+    entries: int = 1_000_000
     depth: int = 2_000
-    frames: int = 20_000_000
+    frames: int = 5_000_000
     name: int = 500
 
 
@@ -163,11 +175,21 @@ def _decode(body: bytes) -> Any:  # noqa: ANN401 (the class is made at run time)
 
 
 def _stack_profile(message: Any, limits: ProfileLimits) -> StackProfile:  # noqa: ANN401 (as above)
-    if not message.sample_type or len(message.sample) > limits.samples:
-        raise ValueError(f"a profile has sample types, and at most {limits.samples:,} samples")
-    strings = [
-        sys.intern(one[: limits.name].decode(errors="replace")) for one in message.string_table
-    ]
+    if not 0 < len(message.sample_type) <= limits.types or len(message.sample) > limits.samples:
+        raise ValueError(
+            f"a profile has sample types, at most {limits.types}, and at most {limits.samples:,}"
+            " samples"
+        )
+    entries = sum(map(len, (message.string_table, message.function, message.location)))
+    if entries <= limits.entries:
+        entries += sum(len(one.line) for one in message.location)
+    if entries > limits.entries:
+        raise ValueError(f"a profile has at most {limits.entries:,} names, functions and locations")
+    strings = dict(
+        enumerate(
+            sys.intern(one[: limits.name].decode(errors="replace")) for one in message.string_table
+        )
+    )
     try:
         types = tuple((strings[one.type], strings[one.unit]) for one in message.sample_type)
         functions = {one.id: strings[one.name] for one in message.function}
@@ -176,8 +198,10 @@ def _stack_profile(message: Any, limits: ProfileLimits) -> StackProfile:  # noqa
             for one in message.location
         }
         return StackProfile(types, _stacks(message.sample, locations, len(types), limits))
-    except (KeyError, IndexError):
-        raise ValueError("the profile names a function or location that it does not have") from None
+    except KeyError:
+        raise ValueError(
+            "the profile has the number of a name, function or location that is not in it"
+        ) from None
 
 
 def _stacks(
@@ -193,7 +217,7 @@ def _stacks(
         values = sample.value
         if len(values) != width or min(values) < 0:
             raise ValueError("a sample has not one value, 0 or above, for each sample type")
-        if len(ids) > limits.depth:
+        if len(ids) > limits.depth or sum(len(locations[one]) for one in ids) > limits.depth:
             raise ValueError(f"a stack has more than {limits.depth:,} frames")
         stack = tuple([name for one in ids for name in locations[one]]) or ("?",)
         frames += len(stack)

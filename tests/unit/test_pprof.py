@@ -1,5 +1,6 @@
 """Go profiles are read by their published format, within limits, whatever they are."""
 
+import tracemalloc
 import zlib
 from contextlib import suppress
 
@@ -78,6 +79,67 @@ def test_stacks_deeper_and_more_than_the_limits_are_refused() -> None:
         pprof.parse_profile(pprof.dump_profile(deep), "p", limits)
     with pytest.raises(ProbeError, match="at most 1 samples"):
         pprof.parse_profile(SMALL, "p", pprof.ProfileLimits(samples=1))
+
+
+def varint(number: int) -> bytes:
+    low, rest = number & 127, number >> 7
+    return bytes([low | 128]) + varint(rest) if rest else bytes([low])
+
+
+def field(number: int, content: bytes | int) -> bytes:
+    if isinstance(content, int):
+        return varint(number << 3) + varint(content)
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+NAMED = b"".join(field(6, name) for name in (b"", b"cpu", b"nanoseconds", b"main.f"))
+TYPED = field(1, field(1, 1) + field(2, 2)) + NAMED + field(5, field(1, 1) + field(2, 3))
+LINE, ONE = field(4, field(1, 1)), field(2, b"\x05")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        pytest.param(
+            TYPED
+            + field(4, field(1, 1) + LINE * 900_000)
+            + field(2, field(1, b"\x01" * 2_000) + ONE),
+            "more than 2,000 frames",
+            id="inlined functions",
+        ),
+        pytest.param(TYPED + field(4, b"") * 1_500_000, "at most 1,000,000 names", id="locations"),
+        pytest.param(TYPED + field(5, b"") * 1_500_000, "at most 1,000,000 names", id="functions"),
+        pytest.param(TYPED + field(6, b"") * 1_500_000, "at most 1,000,000 names", id="names"),
+        pytest.param(
+            TYPED + field(4, LINE * 1_500_000), "at most 1,000,000 names", id="lines of a location"
+        ),
+        pytest.param(TYPED + field(1, b"") * 40, "sample types, at most 32", id="types"),
+    ],
+)
+def test_a_small_file_that_unpacks_to_very_much_is_refused_at_once(
+    body: bytes, reason: str
+) -> None:
+    """Two kilobytes took three gigabytes, and 57 ended the command: a build under test says it."""
+    data = gzipped(body)
+    assert len(data) < 2**17
+    tracemalloc.start()
+    with pytest.raises(ProbeError, match=reason):
+        pprof.parse_profile(data, "p")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100 * 2**20
+
+
+@pytest.mark.parametrize("number", [-1, -3, 4, 2**62])
+def test_a_name_by_a_wrong_number_is_no_name(number: int) -> None:
+    wrong = number % 2**64
+    for body in (
+        field(1, field(1, wrong) + field(2, 2)) + NAMED,
+        field(1, field(1, 1) + field(2, wrong)) + NAMED,
+        TYPED + field(5, field(1, 2) + field(2, wrong)),
+    ):
+        with pytest.raises(ProbeError, match="has the number of a name"):
+            pprof.parse_profile(gzipped(body), "p")
 
 
 def test_profiles_of_one_kind_add_up() -> None:
