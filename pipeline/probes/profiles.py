@@ -1,5 +1,6 @@
 """Go profiles of every component of a target, for `explain`: from `/debug/pprof`, as they come."""
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -82,6 +83,10 @@ class ProfileRow:
     end_s: float = 0.0
     count: int = 1
     gap: str = ""
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.start_s <= self.end_s < math.inf:
+            raise ValueError(f"a profile cannot be from {self.start_s} to {self.end_s}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def parse_scrape(text: str, wanted: Iterable[LineSelection]) -> Scrape:
         by_name.setdefault(one.sample, []).append(_needles(one.labels))
     families: set[str] = set()
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a label's value may have another end of a line
         if line.startswith("# TYPE "):
             families.add(line.split(" ", 3)[2])
             continue

@@ -36,7 +36,7 @@ def profile(kind: str, **stacks: float) -> bytes:
     """Return a profile whose stacks are single functions, with as many events as their value."""
     types: tuple[tuple[str, str], ...] = ((kind, "count"),)
     if kind != "goroutine":
-        types = (("events", "count"), *types)
+        types = (("contentions", "count"), (kind, "nanoseconds"))
     values: dict[Stack, tuple[float, ...]] = {
         (f"a.b/c.{name}",): (value,) * len(types) for name, value in stacks.items()
     }
@@ -188,6 +188,49 @@ def test_a_pair_with_a_broken_profile_is_left_out_and_named(tmp_path: Path) -> N
     assert {one.kind for one in found.stacks} == {EvidenceKind.GOROUTINES}
 
 
+@pytest.mark.parametrize(
+    "types",
+    [
+        (("contentions", "count"), ("delay", "milliseconds")),
+        (("contentions", "count"), ("waits", "nanoseconds")),
+        (("waits", "count"), ("delay", "nanoseconds")),
+    ],
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_profiles_of_other_types_or_units_are_a_gap_and_no_change(
+    tmp_path: Path, types: tuple[tuple[str, str], ...], when: str
+) -> None:
+    """In the candidate alone, every function would have moved, or by a factor of a million."""
+    run = extra_pairs(tmp_path)
+    other = pprof.dump_profile(StackProfile(types, {("a.b/c.F1",): (9e8, 9e8)}))
+    for path in tmp_path.rglob(f"candidate/server-block-{when}.pb.gz"):
+        path.write_bytes(other)
+    found = read_evidence(tmp_path, run, "object-crud", READING)
+    assert {one.kind for one in found.stacks} == {EvidenceKind.GOROUTINES}
+    assert any("has no sample type" in gap for gap in found.gaps)
+
+
+@pytest.mark.parametrize("start", ["nan", "inf", "2"])
+def test_a_time_that_is_none_is_a_gap(tmp_path: Path, start: str) -> None:
+    run = extra_pairs(tmp_path)
+    rows = [("server", "wall", "load", "server-goroutines-after.pb.gz", start, 1, 1, "")]
+    for path in tmp_path.rglob("profiles.csv"):
+        write_csv(path, profiles.COLUMNS, rows)
+    found = read_evidence(tmp_path, run, "object-crud", READING)
+    assert found.stacks == ()
+    assert any("profiles.csv cannot be read" in gap for gap in found.gaps)
+
+
+def test_increases_without_the_profile_from_before_are_a_gap(tmp_path: Path) -> None:
+    run = extra_pairs(tmp_path)
+    rows = [("server", "block", "after", "server-block-after.pb.gz", 0, 1, 1, "")]
+    for path in tmp_path.rglob("candidate/profiles.csv"):
+        write_csv(path, profiles.COLUMNS, rows)
+    found = read_evidence(tmp_path, run, "object-crud", READING)
+    assert EvidenceKind.BLOCK not in {one.kind for one in found.stacks}
+    assert any("there is no profile" in gap for gap in found.gaps)
+
+
 def test_a_profile_of_another_folder_is_never_read(tmp_path: Path) -> None:
     run = extra_pairs(tmp_path, 3)
     rows = [("server", "block", "after", "../../../../secret.pb.gz", 0, 1, 1, "")]
@@ -215,6 +258,32 @@ def test_only_what_grew_is_compared_and_summed_up(tmp_path: Path) -> None:
     assert series.group_of("process_cpu_seconds_total") == "process"
     with pytest.raises(ProbeError, match="cannot be read"):
         series.growth(tmp_path / "gone.gz", tmp_path / "b.gz")
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "1.7e308"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_metric_that_is_no_number_hides_no_other(
+    tmp_path: Path, value: str, *, is_first: bool
+) -> None:
+    run = extra_pairs(tmp_path)
+    for path in tmp_path.rglob("server-after.prom.gz"):
+        lines = gzip.decompress(path.read_bytes()).decode().split("\n")
+        odd = [f'{name}_total{{at="{n}"}} {value}' for name in "ax" for n in range(2)]
+        lines = [*odd, *lines] if is_first else [*lines, *odd]
+        path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    found = read_evidence(tmp_path, run, "object-crud", READING)
+    metric = Metric("create_p50", "s", Better.LOWER, 0.05)
+    moved = find_causes((), found.series, metric, reading=READING, is_rise=True).metrics
+    assert [one.name for one in moved] == ["etcd_requests_total"]
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x85", "\x0b", "\x1c"])
+def test_a_label_may_have_another_end_of_a_line(tmp_path: Path, end: str) -> None:
+    for name, value in (("a", 5), ("b", 25)):
+        line = f'etcd_requests_total{{verb="a{end}b"}} {value}\n'
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(line.encode()))
+    grown = series.growth(tmp_path / "a.gz", tmp_path / "b.gz")
+    assert grown == {("etcd_requests_total", (("verb", f"a{end}b"),)): 20.0}
 
 
 @pytest.fixture

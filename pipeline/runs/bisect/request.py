@@ -339,9 +339,7 @@ def _from_fork_point(request: BisectRequest) -> BisectRequest:
     fork = git_commits.fork_point(folder, good, bad)
     if fork is None or fork in (good, bad):
         return request
-    log.info(
-        "%s is on another branch: the search begins where both part, %s", good[:12], fork[:12]
-    )
+    log.info("%s is on another branch: the search begins where both part, %s", good[:12], fork[:12])
     return replace(request, good=fork)
 
 

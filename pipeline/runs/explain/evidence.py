@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pipeline.judge.causes import MIN_EXPLAIN_PAIRS, SeriesEvidence
 from pipeline.judge.functions import StackEvidence
-from pipeline.model.profiles import EvidenceKind, Stack
+from pipeline.model.profiles import EvidenceKind, Stack, StackProfile
 from pipeline.model.replicas import component_of
 from pipeline.model.results import Interleave, ResultSet
 from pipeline.model.subject import Arm
@@ -26,6 +26,11 @@ _COMPONENTS = ("server", "manager", "etcd")
 _MAX_ROWS = 5_000
 _MAX_GAP = 200  # characters
 _NANOSECONDS = 1e-9
+_UNITS = {
+    **dict.fromkeys(("cpu", "delay"), "nanoseconds"),
+    **dict.fromkeys(("inuse_space", "alloc_space"), "bytes"),
+}
+"""Unit of each sample type that Go writes; those that are not here are counts."""
 _PROFILING = ("net/http/pprof.", "runtime/pprof.")
 
 
@@ -284,11 +289,9 @@ def _values(
             used = rows
         case _:
             used = [row for row in rows if row.when == "after"]
-    total = pprof.sum_profiles(pprof.read_profile(arm.folder / row.file) for row in used)
-    if total is None:
-        raise ProbeError("there is no profile")
-    subtracted = [row.file for row in rows if row.when == "before" and source.is_increase]
-    before = pprof.sum_profiles(pprof.read_profile(arm.folder / name) for name in subtracted)
+    total = _sum(arm, used, columns)
+    earlier = [row for row in rows if row.when == "before"]
+    before = _sum(arm, earlier, columns) if source.is_increase else None
     factor = source.factor
     if source.kind is EvidenceKind.WALL:  # replicas are sampled at the same times
         factor *= (used[0].end_s - used[0].start_s) / max(1, used[0].count)
@@ -305,6 +308,22 @@ def _values(
             }
         )
     return found
+
+
+def _sum(arm: _ArmEvidence, rows: Sequence[ProfileRow], columns: Sequence[str]) -> StackProfile:
+    """Return the sum of profiles that have some sample types, each in its unit.
+
+    Raises:
+        ProbeError: There is no profile, or it lacks one of them.
+    """
+    total = pprof.sum_profiles(pprof.read_profile(arm.folder / row.file) for row in rows)
+    if total is None:
+        raise ProbeError("there is no profile")
+    for column in columns:
+        unit = _UNITS.get(column, "count")
+        if (column, unit) not in total.types:
+            raise ProbeError(f"{rows[0].file} has no sample type `{column}` in {unit}")
+    return total
 
 
 def _series_evidence(component: str, pairs: _Pairs, gaps: _Gaps) -> SeriesEvidence | None:
