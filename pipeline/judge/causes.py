@@ -17,11 +17,12 @@ import numpy as np
 from pipeline.judge.functions import StackEvidence, StackTable, depth_in, is_standard, stack_table
 from pipeline.judge.stats.moderation import (
     Floats,
+    PairedTests,
+    common_change,
     holm_adjusted,
     logarithmic,
     moderated_tests,
     sampling_variance,
-    without_common_change,
 )
 from pipeline.judge.stats.student import quantile
 from pipeline.model.explanation import Cause, CauseScope
@@ -52,6 +53,7 @@ nearly the same."""
 
 _MIN_ATTRIBUTED = 0.5  # share of the change of a function; below, it only took over others
 _MIN_ERRORS = 4.0
+_MIN_SITES = 5
 _CONFIDENCE = 0.95
 _MAX_CAUSES = 25
 _MAX_METRICS = 120
@@ -132,9 +134,21 @@ class _Group:
         changes: Floats = logarithmic(self.candidate, self.event) - logarithmic(
             self.baseline, self.event
         )
-        if self.kind is EvidenceKind.METRIC:  # they have nothing in common
-            return changes
-        return without_common_change(changes, self.levels)
+        return changes
+
+    @property
+    def own_changes(self) -> Floats:
+        """Differences, less the change that all functions of a profile share.
+
+        Sites are the parts of a profile; a function counts for all of its callers, too.  Of few
+        sites it is not known what they share, and metrics share nothing.
+        """
+        parts = [at for at, (scope, _) in enumerate(self.entries) if scope is CauseScope.SITE]
+        if len(parts) < _MIN_SITES:
+            return self.differences
+        events = (self.levels / self.event.mean(axis=1))[parts]
+        changes: Floats = self.differences - common_change(self.differences[parts], events)
+        return changes
 
     @property
     def sampling(self) -> Floats:
@@ -175,7 +189,7 @@ def find_causes(
     groups = [_function_group(stack_table(one)) for one in stacks]
     groups += [_series_group(one, unit) for one in series for unit in SERIES_EVENTS]
     groups = [one for one in groups if one.entries]
-    tests = [moderated_tests(one.differences, one.levels, one.sampling) for one in groups]
+    tests = [moderated_tests(one.own_changes, one.levels, one.sampling) for one in groups]
     if not groups:
         return FoundCauses((), (), (), 0)
     p_values = np.concatenate([one.p_values for one in tests])
@@ -183,10 +197,10 @@ def find_causes(
     found: list[_Candidate] = []
     moved: list[MovedFunctions] = []
     first = 0
-    for group, _test in zip(groups, tests, strict=True):
+    for group, test in zip(groups, tests, strict=True):
         of_group = adjusted[first : first + len(group.entries)]
         first += len(group.entries)
-        named = list(_named_rows(group, of_group))
+        named = list(_named_rows(group, test, of_group))
         # The interval that is shown is in the unit of the values.
         plain = moderated_tests(group.candidate - group.baseline, group.levels)
         half = quantile((1 + _CONFIDENCE) / 2, plain.degrees_of_freedom)
@@ -272,13 +286,19 @@ def _series_group(evidence: SeriesEvidence, unit: str) -> _Group:
     )
 
 
-def _named_rows(group: _Group, adjusted: Floats) -> Iterator[int]:
-    """Yield the rows that moved beyond chance, the same way in every pair, and enough."""
-    for row in np.flatnonzero(adjusted < ALPHA):
+def _named_rows(group: _Group, test: PairedTests, adjusted: Floats) -> Iterator[int]:
+    """Yield the rows that moved beyond chance, the same way in every pair, and enough.
+
+    Of functions, the own change and the one with what all share are both beyond chance, in one
+    direction.  Otherwise one that stayed as it was would be named where all others moved.
+    """
+    whole = moderated_tests(group.differences, group.levels, group.sampling)
+    for row in np.flatnonzero((adjusted < ALPHA) & (whole.p_values < ALPHA)):
         change = group.candidate[row] - group.baseline[row]
         larger = max(abs(group.baseline[row].mean()), abs(group.candidate[row].mean()))
         is_one_way = bool((change > 0).all() or (change < 0).all())
-        if is_one_way and abs(change.mean()) >= MIN_SHARE * larger:
+        is_same_way = test.means[row] * change.mean() > 0
+        if is_one_way and is_same_way and abs(change.mean()) >= MIN_SHARE * larger:
             yield int(row)
 
 

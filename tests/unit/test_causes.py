@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.judge.causes import ALPHA, find_causes
+from pipeline.judge.causes import ALPHA, Series, SeriesEvidence, find_causes
 from pipeline.judge.flames import MAX_FRAMES, flame_graphs
 from pipeline.judge.functions import COLLECTOR, is_standard, site_of
-from pipeline.judge.stats.moderation import moderated_tests, variance_prior
+from pipeline.judge.stats.moderation import independent_rows, moderated_tests, variance_prior
 from pipeline.model.metric import Better, Metric
-from pipeline.model.profiles import EvidenceKind
+from pipeline.model.profiles import EvidenceKind, Stack
 from tests.explanations import CREATE, READING, ROOT, FakeServer, metric_evidence, server_stacks
 
 WAIT = "example.org/faults.(*Injector).Wait"
@@ -53,6 +55,74 @@ def test_equal_builds_name_nothing(noise: float) -> None:
         )
         assert found.causes == ()
         assert found.tests > 100
+
+
+@pytest.mark.parametrize("is_heavy", [False, True])
+@pytest.mark.parametrize("rows", [30, 100])
+def test_metrics_that_vary_together_name_nothing_more_often_than_stated(
+    rows: int, *, is_heavy: bool
+) -> None:
+    """The launches of a pair differ by 10 %, and by more: many metrics say it, and it is one."""
+    named = 0
+    for seed in range(400):
+        random = np.random.default_rng(seed)
+        levels = np.exp(random.uniform(1.0, 11.5, rows))
+        shape = (1, 4, 2)
+        whole = 0.05 * random.standard_t(3, shape) if is_heavy else random.normal(0, 0.1, shape)
+        own = random.normal(0, 0.01, (rows, 4, 2))
+        values = np.round(levels[:, None, None] * np.exp(whole + own))
+        series = tuple(
+            Series(
+                *(f"m{at}", "etcd requests", "1"),
+                may_cause=True,
+                values=tuple(map(tuple, of_row.tolist())),
+            )
+            for at, of_row in enumerate(values)
+        )
+        evidence = SeriesEvidence("server", series, ((1000.0, 1000.0),) * 4)
+        found = find_causes([], [evidence], CREATE, reading=READING, is_rise=True)
+        named += bool(found.metrics)
+    assert named <= 5
+
+
+@given(st.integers(0, 2**32))
+def test_rows_that_move_together_are_one_and_others_are_many(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    together = random.normal(size=(1, 4)) * random.uniform(0.1, 10, (200, 1))
+    assert independent_rows(together) == pytest.approx(1.0)
+    assert independent_rows(random.normal(size=(200, 4))) > 10
+    assert independent_rows(np.zeros((5, 4))) == 1.0
+
+
+LOCK = ("sync.(*Mutex).Unlock", WAIT, *ROOT)
+LEAK = ("runtime.gopark", WAIT)
+
+
+@pytest.mark.parametrize("stack", [LOCK, LEAK])
+@pytest.mark.parametrize("share", [0.3, 3.0, 100.0])
+@pytest.mark.parametrize("is_rise", [True, False])
+def test_a_function_that_is_most_of_a_profile_is_named_and_no_other(
+    stack: Stack, share: float, *, is_rise: bool
+) -> None:
+    """A leak of ten times the usual goroutines was what all others were compared with."""
+    usual = server_stacks(80)
+    much = {stack: share * sum(usual.values())}
+    server = (
+        FakeServer(stacks=usual, added=much)
+        if is_rise
+        else FakeServer(stacks=usual | much, added={stack: -much[stack]})
+    )
+    found = find_causes([server.evidence(seed=9)], [], CREATE, reading=READING, is_rise=is_rise)
+    assert [one.name for one in found.causes] == [WAIT]
+
+
+@pytest.mark.parametrize("sites", range(6))
+@pytest.mark.parametrize("pairs", [4, 12])
+def test_a_cause_is_named_in_a_profile_of_few_functions(sites: int, pairs: int) -> None:
+    usual = {(f"a.b/c.F{at}", "x.y/z.Root"): 2.0 for at in range(sites)} | {LOCK: 0.5}
+    server = FakeServer(EvidenceKind.MUTEX, stacks=usual, added={LOCK: 5.0})
+    found = find_causes([server.evidence(pairs)], [], CREATE, reading=READING, is_rise=True)
+    assert [one.name for one in found.causes] == [WAIT]
 
 
 @pytest.mark.parametrize("kind", [EvidenceKind.BLOCK, EvidenceKind.WALL, EvidenceKind.CPU])

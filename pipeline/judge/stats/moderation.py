@@ -22,6 +22,7 @@ number says."""
 
 _MIN_VARIANCES = 12  # fewer say nothing of a distribution
 _MAX_STEPS = 60
+_FULL_WEIGHT = 100.0  # events; their sampling alone varies by 10 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,31 @@ def moderated_tests(
     if sampling is not None:
         observed = np.maximum(observed, sampling)
     prior = variance_prior(observed, levels, own)
-    degrees_of_freedom = prior.degrees_of_freedom + own
-    pooled = (prior.degrees_of_freedom * prior.variances + own * observed) / degrees_of_freedom
+    weight = min(prior.degrees_of_freedom, (independent_rows(differences) - 1) * own)
+    degrees_of_freedom = weight + own
+    pooled = (weight * prior.variances + own * observed) / degrees_of_freedom
     errors = np.sqrt(pooled / pairs)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(means == 0, 0.0, np.abs(means) / errors)
     return PairedTests(means, errors, degrees_of_freedom, 2 * stdtr(degrees_of_freedom, -t))
+
+
+def independent_rows(differences: Floats) -> float:
+    """Return how many independent rows would vary together by chance as much as these do.
+
+    It is 1 if all rows of a pair move together.  Their variances are one then, however many they
+    are, and say of it what the pairs of one row say.
+
+    Args:
+        differences: Shape (n, pairs), any unit.
+    """
+    rest = differences - differences.mean(axis=1, keepdims=True)
+    spread = np.sqrt((rest**2).mean(axis=1))
+    shown = rest[spread > 0] / spread[spread > 0, None]
+    if not len(shown):
+        return 1.0
+    shared = float((shown.mean(axis=0) ** 2).mean())
+    return 1 / max(shared, 1 / len(shown))
 
 
 def logarithmic(values: Floats, event: Floats) -> Floats:
@@ -117,22 +137,20 @@ def sampling_variance(before: Floats, after: Floats) -> Floats:
     return variance
 
 
-def without_common_change(differences: Floats, levels: Floats) -> Floats:
-    """Return the differences of pairs, less the change that the rows of a pair share.
+def common_change(differences: Floats, events: Floats) -> Floats:
+    """Return the change that the rows of a pair share, shape (pairs,).
 
     The launches of a pair differ as a whole, by a few percent: every row then moves together, and
     their number would pass for certainty.  The common change is the median over the rows, weighted
-    by their level, so a row that moves alone stays as it is.
+    by what their counts say.  No row weighs more than one of `_FULL_WEIGHT` events, so one that
+    moves alone stays as it is, also where it is most of the profile.
 
     Args:
         differences: Shape (n, pairs), on a logarithmic scale.
-        levels: Level of each row, shape (n,), above 0.
+        events: Mean number of events of each row, shape (n,), above 0.
     """
-    if not len(levels):
-        return differences
-    common = [_weighted_median(of_pair, levels) for of_pair in differences.T]
-    adjusted: Floats = differences - np.array(common)
-    return adjusted
+    weights = 1 / (1 / events + 1 / _FULL_WEIGHT)
+    return np.array([_weighted_median(of_pair, weights) for of_pair in differences.T])
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
