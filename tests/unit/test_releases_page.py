@@ -246,6 +246,15 @@ def test_the_headline_counts_the_steps(
     assert f"is-{verdict.value}" in releases_html(one)
 
 
+def test_without_a_step_nothing_says_that_no_metric_changed() -> None:
+    failed = [one for one in SERIES.steps if one.exit_code][:1]
+    one = release_series.series([replace(failed[0], release=release_series.NAMES[0])])
+    assert "No metric" not in releases_markdown(one)
+    assert "<p>Nothing was compared.</p>" in releases_html(one)
+    equal = [SERIES.steps[0], replace(SERIES.steps[1], changes=())]
+    assert "No metric regressed" in releases_markdown(release_series.series(equal))
+
+
 def test_the_table_for_documents_has_what_changed_and_escapes_the_rest() -> None:
     table = releases_markdown(SERIES)
     assert "| object-crud/create_p50 | 5.28 ms | **▶ +31 %** (31 to 32 %) |  | +0.30 % |" in table
