@@ -1,6 +1,5 @@
 """A search for the commit that changed a metric, and the evidence of each commit."""
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pipeline.model.metric import Metric
 from pipeline.model.results import Machine, Tool
 
 _ID = re.compile(r"[0-9a-f]{40}")
+_MAX_DIFFERENCE = 1e100
 _PULL = re.compile(r"Merge pull request #(\d{1,9})\b|.*\(#(\d{1,9})\)$", re.DOTALL)
 
 
@@ -94,8 +94,8 @@ class CommitEvidence:
     spent_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, self.differences)):
-            raise ValueError("evidence: differences must be finite")
+        if not all(abs(one) < _MAX_DIFFERENCE for one in self.differences):
+            raise ValueError("evidence: differences must be numbers whose squares are finite")
         if (self.outcome is CommitOutcome.SAME_BUILD) != (self.same_as is not None):
             raise ValueError("evidence: `same_as` belongs to the outcome `same build`")
 
@@ -199,13 +199,18 @@ class Bisection:
         positions = [self.position_of(one.commit) for one in self.found if one.commit in known]
         if len(positions) < len(self.found) or not all(map(self._has_size, positions)):
             raise ValueError("found: it must be a commit with evidence, as the one before it")
-        if any(one.same_as not in (None, 0, *indexes) for one in self.evidence):
-            raise ValueError("evidence: `same_as` must be a commit with evidence")
+        measured = {one.commit for one in self.evidence if one.same_as is None}
+        if any(one.same_as not in (None, 0, *measured) for one in self.evidence):
+            raise ValueError("evidence: `same_as` must be a commit with evidence of its own")
 
     def _has_size(self, position: int) -> bool:
         """Return whether the change at a position is known: the commit and the one before it."""
         evidence = [self.evidence_at(at) for at in (position - 1, position) if at]
-        return all(one and not one.outcome.is_skipped for one in evidence)
+        by_commit = {one.commit: one for one in self.evidence}
+        return all(
+            one and (one.same_as == 0 or by_commit.get(one.same_as or 0, one).differences)
+            for one in evidence
+        )
 
     @property
     def key(self) -> str:

@@ -1,5 +1,6 @@
 """`bisect`: which commits are searched, what becomes of each, and how it is resumed."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -639,6 +640,43 @@ def test_a_changed_request_is_not_executed(
     assert code in (Exit.BAD_ARGUMENTS, Exit.NO_BASELINE)
     assert message in capsys.readouterr().err
     assert len(case.fakes.measured) == measured
+
+
+def test_the_results_of_another_commit_are_not_taken(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Folders that were exchanged by hand named another commit."""
+    case.fakes.interrupt_at = 6
+    assert case.bisect() == Exit.INTERRUPTED
+    folders = sorted((case.out / "commits").iterdir())
+    one, other = folders[0] / RESULTS, folders[-1] / RESULTS
+    texts = one.read_text(), other.read_text()
+    for path, text in ((other, texts[0]), (one, texts[1])):
+        path.write_text(text)
+    case.fakes.interrupt_at = None
+    assert main.main(["bisect", "--resume", str(case.out)]) == Exit.BAD_ARGUMENTS
+    assert "the candidate was source:" in capsys.readouterr().err
+    shutil.rmtree(folders[0])
+    shutil.rmtree(folders[-1])
+    assert main.main(["bisect", "--resume", str(case.out)]) == Exit.NO_REGRESSION
+    assert [one.commit for one in case.read().found] == [CAUSE]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("differences", [1e308, -1e308]), ("same_as", 6), ("same_as", 99)],
+)
+def test_a_search_that_was_changed_by_hand_is_refused(
+    case: Case, capsys: pytest.CaptureFixture[str], name: str, value: object
+) -> None:
+    assert case.bisect() == Exit.NO_REGRESSION
+    path = case.out / BISECT
+    body = json.loads(path.read_text())
+    tried = next(one for one in body["evidence"] if one["commit"] == 6)
+    tried |= {name: value} | ({"outcome": "same build"} if name == "same_as" else {})
+    path.write_text(json.dumps(body))
+    assert main.main(["bisect", "--resume", str(case.out)]) == Exit.NO_BASELINE
+    assert f"{path}: " in capsys.readouterr().err
 
 
 def test_the_rest_is_searched_once_a_commit_is_found(case: Case) -> None:

@@ -36,7 +36,7 @@ from pipeline.runs.plan import Plan, derive_seed
 from pipeline.runs.request import ResolvedRun, spec_of
 from pipeline.storage import codec
 from pipeline.system import processes, progress, terminal
-from pipeline.system.errors import LaunchError, LoadError, PipelineError
+from pipeline.system.errors import ConfigError, LaunchError, LoadError, PipelineError
 from pipeline.system.log import log
 from pipeline.system.paths import BISECT, RESULTS
 from pipeline.system.progress import Progress
@@ -324,6 +324,7 @@ class _PairMeasurement:
         seed = derive_seed(bisection.seed, bisection.commits[evidence.commit].id)
         if (out / RESULTS).exists():
             results = codec.RESULTS.read(out / RESULTS)
+            _require_results_of(artifacts, results, out)
         else:
             shutil.rmtree(out, ignore_errors=True)  # of a command that ended before the first pair
             out.mkdir(parents=True)
@@ -382,6 +383,20 @@ def differences_of(results: ResultSet, searched: SearchedMetric) -> tuple[float,
         and (candidate := after.values[pair]) is not None
         and _is_comparable(searched.metric, baseline, candidate)
     )
+
+
+def _require_results_of(
+    artifacts: Mapping[Arm, Artifact], results: ResultSet, folder: Path
+) -> None:
+    """Raise ConfigError if earlier pairs are of other builds, which say nothing of these."""
+    for arm, artifact in artifacts.items():
+        now, then = artifact.subject, results.subjects[arm]
+        if (now.spec, now.digest) != (then.spec, then.digest):
+            raise ConfigError(
+                f"{folder}: the {arm} was {truncate(then.spec, 200)} ({then.digest[:19]}), and is"
+                f" {truncate(now.spec, 200)} ({now.digest[:19]}) now",
+                hint=f"delete {folder} to measure it anew",
+            )
 
 
 def _skipped(
