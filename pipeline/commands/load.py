@@ -22,8 +22,8 @@ def add(commands: "options.Commands") -> None:
         "--pairs",
         type=_pairs,
         metavar="N",
-        help="N pairs, with both builds started anew before each further one (default: one load of"
-        " the builds as they stand; loads on one launch count as one trial)",
+        help="number of pairs; both builds are started anew before each further one (default: one"
+        " load, without a new start; loads on one launch count as one trial)",
     )
     parser.add_argument(
         "--driver", choices=run.DRIVERS, help="run only the workloads of this driver (default: all)"

@@ -56,7 +56,7 @@ def require_loadable(settings: DriverSettings, find: Callable[[str], Program]) -
         find: Function that returns a program by its name.
 
     Raises:
-        ConfigError: k6 cannot load the script, which stands beside the suite.
+        ConfigError: k6 cannot load the script, which is beside the suite.
     """
     if isinstance(settings, K6) and settings.own_files():
         from pipeline.drivers.k6 import inspection

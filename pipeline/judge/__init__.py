@@ -1,1 +1,1 @@
-"""From samples to findings: evidence first, then policy."""
+"""Compare samples and decide verdicts: evidence first, then policy; pure."""

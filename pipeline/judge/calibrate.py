@@ -1,4 +1,4 @@
-"""From runs of equal builds: the tolerances that work on a machine, and the false alarm rate."""
+"""Calibrate a machine by runs of equal builds: usable tolerances and the false alarm rate."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""From rows to comparisons: adjusted p values, intervals and detectable changes, no judgement."""
+"""Compute comparisons from rows: adjusted p values, intervals, detectable changes; no verdict."""
 
 import math
 from collections.abc import Sequence

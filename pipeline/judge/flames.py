@@ -45,7 +45,7 @@ def flame_graphs(found: FoundCauses, workloads: int = 1) -> tuple[FlameGraph, ..
 
 
 def flame_graph(moved: MovedFunctions, most: int) -> FlameGraph | None:
-    """Return a flame graph of at most so many frames; None if nothing would be drawn.
+    """Return a flame graph of at most `most` frames; None if nothing would be drawn.
 
     Most waiting is that of goroutines with nothing to do, so of waits only the stacks are drawn
     that have a function which moved.

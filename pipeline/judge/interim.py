@@ -9,7 +9,7 @@ from pipeline.model.results import ResultSet
 
 
 def looks_up_to(most: int) -> tuple[int, ...]:
-    """Return the looks of a run with at most so many valid pairs; none if there is only one."""
+    """Return the looks of a run with at most `most` valid pairs; none if there is only one."""
     before = tuple(look for look in constants.LOOKS if look < most)
     return (*before, most) if before else ()
 

@@ -1,4 +1,4 @@
-"""From evidence to verdicts: of a metric, of a table and of a run, with advice and exit code."""
+"""Decide the verdict on a metric, a table and a run, with advice and exit code."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The values of two arms, metric by metric, and the evidence that they give."""
+"""Compute the evidence on each metric from the values of both arms."""
 
 import math
 from collections.abc import Mapping, Sequence

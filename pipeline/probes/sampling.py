@@ -1,4 +1,4 @@
-"""What sampling probes share: gaps between samples, counters over a span, and files of samples.
+"""Helpers of sampling probes: gaps between samples, counters over a span, files of samples.
 
 A probe samples at an interval.  If it took no sample for more than `MAX_GAP_PERIODS` of its
 periods, because this program or the whole machine stood still, nobody knows what happened

@@ -1,4 +1,4 @@
-"""What the commands share that measure one build from this machine: `capacity` and `soak`."""
+"""Prepare one build for a load from this machine; shared by `capacity` and `soak`."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""What a run will do, how long it takes and how large it is: printed by `plan`, executed later."""
+"""The plan of a run: what it will do, how long it takes and how large its folder gets."""
 
 import random
 import zlib

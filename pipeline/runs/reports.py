@@ -1,4 +1,4 @@
-"""What a folder's results say: judged again, and written as reports."""
+"""Judge the results in a folder again, and write their reports."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`run`: from a request to measured results.  Here interfaces meet their implementations."""
+"""`run`: measure a request and keep the results.  Here protocols meet their implementations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""From readings to samples: one value per metric and trial, and how many pairs there are."""
+"""Compute samples from readings: one value per metric and trial."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

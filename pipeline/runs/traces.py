@@ -200,7 +200,7 @@ class TextBudget:
     """Number of bytes of probes' files that may still be read."""
 
     def __init__(self, size: int = 2**40) -> None:
-        """Allow so many bytes."""
+        """Allow `size` bytes."""
         self.size = size
 
     def read(self, path: Path) -> str:

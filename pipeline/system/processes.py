@@ -409,7 +409,7 @@ def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
 def stop_together(grace_s: float) -> Iterator[ExitStack]:
     """Yield a stack for programs; at the end, stop all that were started in the block at once.
 
-    All of them together have so many seconds from SIGTERM to SIGKILL.
+    All of them together have `grace_s` seconds from SIGTERM to SIGKILL.
     """
     before = list(_running)
     with ExitStack() as stack:

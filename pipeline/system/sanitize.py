@@ -15,13 +15,13 @@ def printable(text: str) -> str:
 
 
 def truncate(text: str, limit: int) -> str:
-    """Return printable text of at most so many characters, and `…` if it was longer."""
+    """Return printable text of at most `limit` characters, and `…` if it was longer."""
     shown = printable(text[: limit + 1])
     return shown if len(shown) <= limit else f"{shown[:limit]}…"
 
 
 def reason_lines(lines: Sequence[str], limit: int) -> list[str]:
-    """Return at most so many lines of a log that explain a crash; the last ones if none does.
+    """Return at most `limit` lines of a log that explain a crash; the last ones if none does.
 
     The first line of a Go panic has the reason; the stack below it is usually longer.
     """

@@ -21,8 +21,9 @@ from pipeline.toolchain.go import Go
 _TIMEOUT_S = 3600.0
 _LOG_PERIOD_S = 10.0
 _KEPT_S = 30 * 86_400.0
-_FEWEST = 0.1
-"""Share of the packages after which the time that is left can be told."""
+_MIN_PROGRESS = 0.1
+"""Share of the packages after which the remaining time is estimated."""
+
 FLAGS = ("-trimpath", "-buildvcs=false")
 """Flags of `go build` and `go test`."""
 
@@ -173,7 +174,7 @@ def progress(elapsed_s: float, output: Path | None, packages: int) -> str:
     if not 0 < done <= packages:
         return f"{elapsed_s:.0f} s"
     counted = f"{elapsed_s:.0f} s, {done} of about {packages} packages"
-    if done < _FEWEST * packages:
+    if done < _MIN_PROGRESS * packages:
         return counted
     return f"{counted}, about {format_duration(elapsed_s * (packages - done) / done)} left"
 

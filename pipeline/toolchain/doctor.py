@@ -136,7 +136,7 @@ def check_open_files(soft: int, hard: int) -> Check:
 
 
 def check_disk(name: str, folder: Path, need_gib: float, fix: str) -> Check:
-    """Check that the disk of a folder has so many GiB free."""
+    """Check that the disk of a folder has `need_gib` free."""
     free_gib = shutil.disk_usage(folder).free / _GIB
     found = f"{free_gib:.1f} GiB free in {folder}"
     if free_gib >= need_gib:
@@ -343,7 +343,7 @@ def _milo() -> Iterator[Check]:
             yield Check(name, Status.OK, found)
             continue
         if go.find_local(programs.minimum_go()) is None:
-            found = f"{path}: what it is can be told once Go is there, which the first run fetches"
+            found = f"{path}: it is checked once Go is installed, which the first run does"
             yield Check(name, Status.WARNING, found)
             continue
         try:

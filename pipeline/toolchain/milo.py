@@ -365,7 +365,7 @@ def _by_digest(spec: Spec) -> Path:
         if path.is_file() and digest(path) == spec.revision:
             return path
     raise BaselineError(
-        f"no binary at hand is {spec.revision}, which the baseline was measured with",
+        f"no binary on this machine has the digest of the baseline, {spec.revision}",
         hint=f"set {BASELINE_BINARY} to that binary, or compare with --against binary:PATH",
     )
 

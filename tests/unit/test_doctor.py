@@ -230,7 +230,7 @@ def test_a_milo_that_is_none_is_missing_and_none_is_fine(
 @pytest.mark.usefixtures("bare")
 def test_nothing_is_fetched_to_tell_what_a_milo_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILO_BIN", "/opt/milo")
-    assert "can be told once Go is there" in named("MILO_BIN").found
+    assert "is checked once Go is installed" in named("MILO_BIN").found
 
 
 def test_ci_runs_exactly_the_line_of_the_readme_with_the_locked_nox() -> None:

@@ -196,7 +196,9 @@ def test_a_binary_kept_as_a_baseline_is_found_by_its_digest(
     assert digest(again.binary) == subject.digest
 
     shutil.rmtree(paths.cache() / "subjects")
-    with pytest.raises(BaselineError, match="no binary at hand is sha256:"):
+    with pytest.raises(
+        BaselineError, match="no binary on this machine has the digest of the baseline, sha256:"
+    ):
         toolchain.artifact(parse_spec(pinned.spec))
     monkeypatch.setenv(milo.BASELINE_BINARY, str(made))
     assert toolchain.artifact(parse_spec(pinned.spec)).binary == made

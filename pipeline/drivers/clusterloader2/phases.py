@@ -106,7 +106,7 @@ def project_name(run: str, number: int) -> str:
 
 
 def client_count(rate: float) -> int:
-    """Return the number of clients that a load of so many objects per second needs."""
+    """Return the number of clients that a load of `rate` objects per second needs."""
     return max(1, math.ceil(rate / KINDS * REQUESTS_PER_ACTION / CLIENT_RATE))
 
 
@@ -116,7 +116,7 @@ def burst_size(rate: float) -> int:
 
 
 def argv(program: Path, job: ProcessJob, rate: float, *, has_prometheus: bool) -> list[str]:
-    """Return the command of a job of so many objects per second; it has no credential."""
+    """Return the command of a job of `rate` objects per second; it has no credential."""
     prometheus = ["--enable-prometheus-server=true", "--tear-down-prometheus-server=false"]
     return [
         str(program),

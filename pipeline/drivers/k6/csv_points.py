@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HINT = "see k6.log beside it"
 
 _CHUNK = 50_000  # lines held at once
-_CHUNK_BYTES = 2**25  # size limit of so many lines: three times the size of k6's
+_CHUNK_BYTES = 2**25  # size limit of a chunk: three times the size of k6's lines
 _BUFFER = 2**18
 _LATER = 429
 # From k6's source, lib/netext/httpext/error_codes.go; its documentation lists them too.

@@ -14,7 +14,7 @@ _LONGEST_S = 30.0
 
 
 def require_loadable(settings: K6, program: Program) -> None:
-    """Return if k6 can load a script that stands beside its suite.
+    """Return if k6 can load a script beside its suite.
 
     Only the init code runs, which sends no request; `setup` does not run.
 

@@ -23,7 +23,7 @@ _IMPORT = re.compile(
     rf"""^\s*(?:import\b{_NAMED}|export\b{_NAMED}\bfrom\s*)['"]([^'"]+)['"]""", re.MULTILINE
 )
 
-_TIMEOUT_FACTOR = 5.0  # fixed work may take so many times its usual length
+_TIMEOUT_FACTOR = 5.0  # fixed work may take this many times its usual length
 _START_S = 1.0  # delay before fixed work starts, see k6_scripts/lib/work.js
 
 

@@ -17,7 +17,7 @@ MORE_CAUSES = 0.1
 """Prior probability that a change has one more cause, each time."""
 
 MAX_CAUSES = 3
-"""Largest number of causes that are told apart at once."""
+"""Largest number of causes that are distinguished at once."""
 
 _NODES = 16  # values of the variance that are averaged over
 _ROUNDING = 1e-9  # relative: changes that differ by less are equal
@@ -58,11 +58,11 @@ class PairVariance:
     degrees_of_freedom: float
 
     def standard_error(self, pairs: int) -> float:
-        """Return the standard error of a mean of so many pairs."""
+        """Return the standard error of the mean of a number of pairs."""
         return math.sqrt(self.variance / pairs)
 
     def half_width(self, pairs: int, confidence: float) -> float:
-        """Return half the width of the two-sided t interval of a mean of so many pairs."""
+        """Return half the width of the two-sided t interval of the mean of a number of pairs."""
         factor = quantile((1 + confidence) / 2, self.degrees_of_freedom)
         return factor * self.standard_error(pairs)
 

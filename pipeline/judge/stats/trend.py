@@ -1,4 +1,4 @@
-"""A slow drift and a weekly rhythm of a series: changes that are no steps."""
+"""Find a slow drift and a weekly rhythm in a series: changes that are not steps."""
 
 import math
 from collections.abc import Sequence

@@ -347,7 +347,7 @@ def parse(data: bytes, path: Path) -> list[NightlyRecord]:
 
 
 def require_fresh(path: Path, hours: float) -> None:
-    """Raise BaselineError if the newest record of a file is older than so many hours.
+    """Raise BaselineError if the newest record of a file is older than `hours`.
 
     Records from the future are ignored.
     """
