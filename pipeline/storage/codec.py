@@ -59,21 +59,6 @@ _STORED = ConfigDict(
     alias_generator=lambda field: _KEYS.get(field, field),
     serialize_by_alias=True,
 )
-for _stored in (
-    *(Bisection, BisectRequest),
-    *(Baseline, Calibration, Capacity, CapacityForecast, CapacityRequest, Deployment),
-    *(
-        EvaluateRequest,
-        ExplainRequest,
-        Explanation,
-        ReleaseSeries,
-        ReleasesRequest,
-        ResultSet,
-        RunRequest,
-    ),
-    *(Soak, SoakRequest, SpreadHistory, StoredRequest),
-):
-    with_config(_STORED)(_stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,48 +135,38 @@ class Document(Generic[_T]):
             raise ValueError(strict_json.sentence(error)) from error
 
 
-RESULTS = Document(TypeAdapter(ResultSet), "milo-perf.results/1", "run the suite again")
-BASELINE = Document(TypeAdapter(Baseline), "milo-perf.baseline/1", "save it again from a run")
-CALIBRATION = Document(
-    TypeAdapter(Calibration), "milo-perf.calibration/1", "run `baseline calibrate` again"
-)
-CAPACITY = Document(TypeAdapter(Capacity), "milo-perf.capacity/1", "start a new search")
-DEPLOYMENT = Document(
-    TypeAdapter(Deployment), "milo-perf.deployment/1", "deploy again, into another folder"
-)
-REQUEST = Document(
-    TypeAdapter(StoredRequest),
-    "milo-perf.request/1",
-    "`compare` and `render` still read the results; start a new run",
-)
-SOAK = Document(TypeAdapter(Soak), "milo-perf.soak/1", "start a new soak")
-SOAK_REQUEST = Document(TypeAdapter(SoakRequest), "milo-perf.soak-request/1", "start a new soak")
-FORECAST = Document(TypeAdapter(CapacityForecast), "milo-perf.forecast/1", "forecast again")
-CAPACITY_REQUEST = Document(
-    TypeAdapter(CapacityRequest), "milo-perf.capacity-request/1", "start a new search"
-)
-EVALUATE_REQUEST = Document(
-    TypeAdapter(EvaluateRequest), "milo-perf.evaluate-request/1", "start a new evaluation"
-)
-SPREADS = Document(
-    TypeAdapter(SpreadHistory), "milo-perf.spreads/1", "`baseline spreads DIR... --save` writes one"
-)
+def _document(stored: type[_T], name: str, hint: str) -> Document[_T]:
+    """Return the document of a dataclass, whose JSON then has no other keys."""
+    return Document(TypeAdapter(with_config(_STORED)(stored)), f"milo-perf.{name}/1", hint)
+
+
+with_config(_STORED)(RunRequest)  # a part of StoredRequest
+
+BASELINE = _document(Baseline, "baseline", "save it again from a run")
+BISECT = _document(Bisection, "bisect", "start a new search")
+BISECT_REQUEST = _document(BisectRequest, "bisect-request", "start a new search")
+CALIBRATION = _document(Calibration, "calibration", "run `baseline calibrate` again")
+CAPACITY = _document(Capacity, "capacity", "start a new search")
+CAPACITY_REQUEST = _document(CapacityRequest, "capacity-request", "start a new search")
+DEPLOYMENT = _document(Deployment, "deployment", "deploy again, into another folder")
+EVALUATE_REQUEST = _document(EvaluateRequest, "evaluate-request", "start a new evaluation")
 EVALUATION = Document(TypeAdapter(Evaluation), "milo-perf.evaluation/1", "start a new evaluation")
-RELEASES = Document(TypeAdapter(ReleaseSeries), "milo-perf.releases/1", "start a new measurement")
-RELEASES_REQUEST = Document(
-    TypeAdapter(ReleasesRequest), "milo-perf.releases-request/1", "start a new measurement"
+EXPLAIN_REQUEST = _document(ExplainRequest, "explain-request", "delete the folder, and start again")
+EXPLANATION = _document(Explanation, "explanation", "run `explain` again")
+FORECAST = _document(CapacityForecast, "forecast", "forecast again")
+RELEASES = _document(ReleaseSeries, "releases", "start a new measurement")
+RELEASES_REQUEST = _document(ReleasesRequest, "releases-request", "start a new measurement")
+REQUEST = _document(
+    StoredRequest, "request", "`compare` and `render` still read the results; start a new run"
 )
-BISECT = Document(TypeAdapter(Bisection), "milo-perf.bisect/1", "start a new search")
-BISECT_REQUEST = Document(
-    TypeAdapter(BisectRequest), "milo-perf.bisect-request/1", "start a new search"
-)
+RESULTS = _document(ResultSet, "results", "run the suite again")
 SEEN = Document(
     TypeAdapter(FaultDetection), "milo-perf.seen/1", "remove the file to measure the fault again"
 )
-EXPLANATION = Document(TypeAdapter(Explanation), "milo-perf.explanation/1", "run `explain` again")
-EXPLAIN_REQUEST = Document(
-    TypeAdapter(ExplainRequest), "milo-perf.explain-request/1", "delete the folder, and start again"
-)
+SOAK = _document(Soak, "soak", "start a new soak")
+SOAK_REQUEST = _document(SoakRequest, "soak-request", "start a new soak")
+SPREADS = _document(SpreadHistory, "spreads", "`baseline spreads DIR... --save` writes one")
+
 PLAN = "milo-perf.plan/1"
 
 
@@ -269,19 +244,9 @@ def _replace(path: Path, text: str) -> None:
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each file, by file name."""
     documents: list[Document[Any]] = [
-        *(BISECT, BISECT_REQUEST),
-        *(CALIBRATION, CAPACITY, CAPACITY_REQUEST, DEPLOYMENT, EVALUATE_REQUEST),
-        *(
-            EXPLAIN_REQUEST,
-            EVALUATION,
-            EXPLANATION,
-            FORECAST,
-            RELEASES,
-            RELEASES_REQUEST,
-            REQUEST,
-            RESULTS,
-        ),
-        *(SOAK, SOAK_REQUEST, SPREADS),
+        *(BISECT, BISECT_REQUEST, CALIBRATION, CAPACITY, CAPACITY_REQUEST, DEPLOYMENT),
+        *(EVALUATE_REQUEST, EVALUATION, EXPLAIN_REQUEST, EXPLANATION, FORECAST, RELEASES),
+        *(RELEASES_REQUEST, REQUEST, RESULTS, SOAK, SOAK_REQUEST, SPREADS),
     ]
     names = [one.schema.removeprefix("milo-perf.").replace("/", "-") for one in documents]
     verdict, judged = (
