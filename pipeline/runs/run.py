@@ -50,14 +50,7 @@ class PreparedRun:
 def run(request: RunRequest, out: Path) -> Report:
     """Measure from nothing, judge, and leave everything in a new folder, also after an error."""
     ready = prepare(request, out)
-    return _measure(
-        ready.plan,
-        ready.results,
-        ready.artifacts,
-        ready.programs,
-        ready.folder,
-        kept=ready.results,
-    )
+    return _measure(ready, kept=ready.results)
 
 
 def prepare(request: RunRequest, out: Path) -> PreparedRun:
@@ -174,7 +167,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)
     folder.require_same_machine(results.machine, machine)
     log.info("%s: %s pairs are kept", out, results.pairs)
-    return _measure(plan, results, artifacts, programs, folder, kept=kept)
+    return _measure(PreparedRun(plan, results, artifacts, programs, folder), kept=kept)
 
 
 def open_run(
@@ -242,19 +235,12 @@ def feed(report: Report, out: Path) -> None:
         priors.feed_history(report)
 
 
-def _measure(
-    plan: Plan,
-    results: ResultSet,
-    artifacts: Mapping[Arm, Artifact],
-    programs: Mapping[str, Program],
-    folder: RunFolder,
-    *,
-    kept: ResultSet,
-) -> Report:
-    """Measure the pairs that a plan still lacks, and judge.
+def _measure(ready: PreparedRun, *, kept: ResultSet) -> Report:
+    """Measure the pairs that the plan still lacks, and judge.
 
-    `results` may allow for more pairs than `kept`, which is what the folder is known to hold.
+    The results may allow for more pairs than `kept`, which is what the folder is known to hold.
     """
+    plan, results, folder = ready.plan, ready.results, ready.folder
     latest = results
     added = plan.pairs - counted_pairs(kept) if results != kept else None
 
@@ -264,7 +250,7 @@ def _measure(
 
     with (
         folder.measuring(state),
-        plan.suite.environment.open(programs) as environment,
+        plan.suite.environment.open(ready.programs) as environment,
         progress.show_progress() as shown,
     ):
         on_disk = codec.RESULTS.read(folder.path / RESULTS)
@@ -275,7 +261,7 @@ def _measure(
             )
         codec.RESULTS.write(folder.path / RESULTS, results)
         added = None  # from here on, results.json says how many pairs are wanted
-        harness = harness_of(plan, environment, artifacts, programs)
+        harness = harness_of(plan, environment, ready.artifacts, ready.programs)
         for latest in measure.run_pairs(
             plan,
             harness,

@@ -51,16 +51,8 @@ def read_timeline(out: Path, results: ResultSet, *, is_ours: bool = True) -> Tim
     Raises:
         ConfigError: The folder keeps no raw data of a valid pair.
     """
-    arm = Arm.CANDIDATE
-    texts = TextBudget() if is_ours else TextBudget(traces.FOREIGN_BYTES)
-    workloads = tuple(dict.fromkeys(one.workload for one in results.samples.get(arm, ())))
-    points: dict[str, dict[str, Points]] = {}
     pair = next(iter(results.valid_pairs), 0)
-    for workload in workloads:
-        folder = traces.probe_folder(out, results, pair, workload, arm)
-        found = {name: one for name, one in traces.read_points(folder, [], texts).items() if one}
-        if found:
-            points[workload] = found
+    points = _probe_points(out, results, pair, is_ours=is_ours)
     if not points:
         raise ConfigError(
             f"{out}: it keeps no raw data of pair {pair}, so there is nothing to draw",
@@ -90,16 +82,32 @@ def read_timeline(out: Path, results: ResultSet, *, is_ours: bool = True) -> Tim
         ),
         _database_panel(points, start_s),
     )
-    subject = results.subjects[arm]
-    title = (
-        f"{truncate(subject.spec, _MAX_SPEC)}, suite {results.suite}, profile"
-        f" {results.machine.profile}, {results.taken_at:%Y-%m-%d}"
-    )
     return Timeline(
-        truncate(title, 2 * _MAX_SPEC),
+        _title(results),
         tuple((workload, *span) for workload, span in spans.items()),
         tuple(panel for panel in panels if panel.curves),
     )
+
+
+def _probe_points(
+    out: Path, results: ResultSet, pair: int, *, is_ours: bool
+) -> dict[str, dict[str, Points]]:
+    """Return the points of the candidate's probes, by workload and by component and quantity."""
+    budget = TextBudget() if is_ours else TextBudget(traces.FOREIGN_BYTES)
+    samples = results.samples.get(Arm.CANDIDATE, ())
+    points = {}
+    for workload in dict.fromkeys(sample.workload for sample in samples):
+        folder = traces.probe_folder(out, results, pair, workload, Arm.CANDIDATE)
+        series = {name: one for name, one in traces.read_points(folder, [], budget).items() if one}
+        if series:
+            points[workload] = series
+    return points
+
+
+def _title(results: ResultSet) -> str:
+    spec = truncate(results.subjects[Arm.CANDIDATE].spec, _MAX_SPEC)
+    profile, day = results.machine.profile, f"{results.taken_at:%Y-%m-%d}"
+    return truncate(f"{spec}, suite {results.suite}, profile {profile}, {day}", 2 * _MAX_SPEC)
 
 
 def _component_curves(

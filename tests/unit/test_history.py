@@ -486,5 +486,5 @@ def test_sizes_are_read_as_shares_or_numbers() -> None:
     assert history.least_rule("2%") == HistoryRule(0.02, is_percent=True)
     assert history.least_rule("0.05") == HistoryRule(0.05)
     for wrong in ("-1", "nan", "much"):
-        with pytest.raises(argparse.ArgumentTypeError, match="no size"):
+        with pytest.raises(argparse.ArgumentTypeError, match="not a size"):
             history.least_rule(wrong)

@@ -241,24 +241,36 @@ def pod_runner(
         secrets[f"{arm}.token"] = target.token_file.read_bytes()
         if watchers:
             secrets[f"{arm}.admin-token"] = target.admin_token_file.read_bytes()
-            inside = dataclasses.replace(
-                target,
-                metrics=target.metrics_in_pods,
-                ca_file=SECRETS_IN_POD / f"{arm}.ca",
-                admin_token_file=SECRETS_IN_POD / f"{arm}.admin-token",
-            )
-            config = endpoint.prometheus_config(
-                inside,
-                f"http://{_PROMETHEUS}",
-                (f"https://{_GATEWAY}{endpoint.METRICS}", _IDENTITY.ca),
-                endpoint.SCRAPE_S,
-                [FILES_IN_POD / endpoint.RULES],
-            )
-            secrets[f"{arm}.prometheus.json"] = json.dumps(config).encode()
-    if watchers:  # one identity for all gateways, because all have the same address
-        with private_folder(out) as private:
-            made = tls.create_identity(private)
-            secrets[_IDENTITY.ca.name] = made.ca.read_bytes()
-            secrets[_IDENTITY.certificate.name] = made.certificate.read_bytes()
-            secrets[_IDENTITY.key.name] = made.key.read_bytes()
+            secrets[f"{arm}.prometheus.json"] = _prometheus_config(arm, target)
+    if watchers:
+        secrets |= _gateway_identity(out)
     return PodRunner(pods, targets, watchers, secrets)
+
+
+def _prometheus_config(arm: Arm, target: Target) -> bytes:
+    """Return the config of the Prometheus of an arm, with paths as the pod sees them."""
+    inside = dataclasses.replace(
+        target,
+        metrics=target.metrics_in_pods,
+        ca_file=SECRETS_IN_POD / f"{arm}.ca",
+        admin_token_file=SECRETS_IN_POD / f"{arm}.admin-token",
+    )
+    config = endpoint.prometheus_config(
+        inside,
+        f"http://{_PROMETHEUS}",
+        (f"https://{_GATEWAY}{endpoint.METRICS}", _IDENTITY.ca),
+        endpoint.SCRAPE_S,
+        [FILES_IN_POD / endpoint.RULES],
+    )
+    return json.dumps(config).encode()
+
+
+def _gateway_identity(out: Path) -> dict[str, bytes]:
+    """Return certificates and key of the gateways: one identity, because all have one address."""
+    with private_folder(out) as private:
+        made = tls.create_identity(private)
+        return {
+            _IDENTITY.ca.name: made.ca.read_bytes(),
+            _IDENTITY.certificate.name: made.certificate.read_bytes(),
+            _IDENTITY.key.name: made.key.read_bytes(),
+        }

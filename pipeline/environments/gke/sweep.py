@@ -3,8 +3,8 @@
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias
 
 from pipeline.environments.gke.clusters import Clusters
 from pipeline.environments.gke.compute import PERMISSIONS, delete_leftover, list_leftovers
@@ -17,6 +17,8 @@ from pipeline.environments.gke.resources import (
 )
 from pipeline.system.errors import LaunchError, PipelineError
 from pipeline.system.log import log
+
+_Key: TypeAlias = tuple[ResourceKind, str, str, str]
 
 CLOCK_SKEW_S = 600.0
 """Grace period after expiry, because clocks may differ."""
@@ -198,6 +200,27 @@ def list_decisions(scope: ResourceScope, policy: SweepPolicy) -> list[Decision]:
     return [decision for decision in decisions if decision.is_ours]
 
 
+@dataclass(frozen=True, slots=True)
+class _Deletions:
+    """The deletions that were begun in a scope, and the errors of those that were refused."""
+
+    scope: ResourceScope
+    begun: dict[_Key, CloudResource] = field(default_factory=dict)
+    errors: dict[_Key, PipelineError] = field(default_factory=dict)
+
+    def begin(self, resource: CloudResource) -> None:
+        """Begin to delete a resource, unless that was done, was refused, or it is busy."""
+        if resource.key in self.begun or resource.key in self.errors:
+            return
+        try:
+            if self.scope.delete(resource):
+                self.begun[resource.key] = resource
+                log.info("deleting the %s %s", resource.kind, resource.name)
+        except PipelineError as error:
+            log.warning("%s", error)
+            self.errors[resource.key] = error
+
+
 def delete_expired(
     scope: ResourceScope,
     policy: SweepPolicy,
@@ -214,28 +237,20 @@ def delete_expired(
         LaunchError: A resource could not be deleted, or is not gone in time.
     """
     deadline = time.monotonic() + timeout_s
-    deleting: dict[tuple[ResourceKind, str, str, str], CloudResource] = {}
-    errors: dict[tuple[ResourceKind, str, str, str], PipelineError] = {}
+    deletions = _Deletions(scope)
     while True:
         decisions = list_decisions(scope, policy)
         for decision in decisions:
-            resource = decision.resource
-            if decision.is_deleted and resource.key not in deleting.keys() | errors:
-                try:
-                    if scope.delete(resource):
-                        deleting[resource.key] = resource
-                        log.info("deleting the %s %s", resource.kind, resource.name)
-                except PipelineError as error:
-                    log.warning("%s", error)
-                    errors[resource.key] = error
+            if decision.is_deleted:
+                deletions.begin(decision.resource)
         remaining = [
-            resource
-            for decision in decisions
-            if (resource := decision.resource).key not in errors
+            one.resource
+            for one in decisions
+            if one.resource.key not in deletions.errors
             and (
-                decision.is_deleted
-                or resource.key in deleting
-                or (policy.run and resource.run == policy.run and resource.is_ending)
+                one.is_deleted
+                or one.resource.key in deletions.begun
+                or (policy.run and one.resource.run == policy.run and one.resource.is_ending)
             )
         ]
         if not remaining:
@@ -246,9 +261,9 @@ def delete_expired(
                 hint="run it again; the console of Google Cloud shows what holds it",
             )
         time.sleep(pause_s)
-    if errors:
-        raise next(iter(errors.values()))
-    return list(deleting.values())
+    if deletions.errors:
+        raise next(iter(deletions.errors.values()))
+    return list(deletions.begun.values())
 
 
 def describe(resource: CloudResource) -> str:

@@ -109,18 +109,7 @@ def _compare_with_steps(
     slope_at = len(steps) + 1
     levels = np.linalg.solve(gram[:slope_at, :slope_at], product[:slope_at])
     alone = (square - float(product[:slope_at] @ levels)) / variance + price * len(steps)
-    kept = list(range(slope_at + 1))
-    while True:
-        inverse = np.linalg.pinv(gram[np.ix_(kept, kept)])
-        coefficients = inverse @ product[kept]
-        if len(kept) == 2:
-            break
-        # the squares that each step explains beside all others
-        explained = coefficients[1:-1] ** 2 / np.diag(inverse)[1:-1] / variance
-        least = int(explained.argmin())
-        if explained[least] >= price:
-            break
-        del kept[1 + least]
+    kept, coefficients, inverse = _drop_weak_steps(gram, product, variance, price)
     now = (square - float(product[kept] @ coefficients)) / variance
     edges = int(start > 0) + int(end < n - 1)
     cost = now + price * (len(kept) - 1) + _EDGE_COST * edges + _MARGIN
@@ -134,6 +123,33 @@ def _compare_with_steps(
         if p > DRIFT_CHANCE:
             return None
     return alone - cost, DriftFit(start, end, slope, standard_error, degrees_of_freedom)
+
+
+def _drop_weak_steps(
+    gram: Floats, product: Floats, variance: float, price: float
+) -> tuple[list[int], Floats, Floats]:
+    """Remove the steps that explain less than their price beside a drift, the smallest first.
+
+    Args:
+        gram: Products of the columns: a constant, the steps, and the drift.
+        product: Products of the columns and the series.
+        variance: Variance of the residuals.
+        price: Squares that a step must explain, in variances.
+
+    Returns:
+        The columns that are left, their coefficients, and the inverse of their products.
+    """
+    kept = list(range(len(gram)))
+    while True:
+        inverse = np.linalg.pinv(gram[np.ix_(kept, kept)]).astype(np.float64, copy=False)
+        coefficients: Floats = inverse @ product[kept]
+        if len(kept) == 2:
+            return kept, coefficients, inverse
+        explained = coefficients[1:-1] ** 2 / np.diag(inverse)[1:-1] / variance
+        weakest = int(explained.argmin())
+        if explained[weakest] >= price:
+            return kept, coefficients, inverse
+        del kept[1 + weakest]
 
 
 def _fit(
