@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.environments import manifests
-from pipeline.environments.profile import MiloManifests, at_url
+from pipeline.environments.milo_manifests import MiloManifests, at_url
 from pipeline.model.ports import FIRST_ORGANIZATION, Target, find_deaths
 from pipeline.model.replicas import component_of
 from pipeline.model.subject import Arm, Product
@@ -107,7 +107,7 @@ def _serves_types(target: Target, token: str) -> bool:
 def set_up_production(
     target: Target,
     token: str,
-    installed: MiloManifests,
+    milo_manifests: MiloManifests,
     webhooks_url: str,
     *,
     arm: str,
@@ -118,7 +118,7 @@ def set_up_production(
     Args:
         target: The server, whose controller-manager is ready.
         token: Token of an administrator.
-        installed: Manifests of the build.
+        milo_manifests: Manifests of the build.
         webhooks_url: Base URL of the webhook server, as the API server reaches it.
         arm: Name of the arm, for messages.
         timeout_s: Seconds to wait for each part.
@@ -131,7 +131,7 @@ def set_up_production(
         path = f"namespaces/{namespace}/roles" if namespace else "users"
         _create(target, token, f"/apis/{_IAM}/v1alpha1/{path}", one, arm=arm, hint=_MANIFESTS)
     ca = base64.b64encode(target.ca_file.read_bytes()).decode()
-    for one in at_url(installed.webhooks, webhooks_url, ca):
+    for one in at_url(milo_manifests.webhooks, webhooks_url, ca):
         path = f"{_WEBHOOKS}/{one['kind'].lower()}s"
         _create(target, token, path, one, arm=arm, hint=_MANIFESTS)
     *_, project = manifests.read(_OBJECTS)
@@ -139,7 +139,7 @@ def set_up_production(
     problem = "the webhooks are installed, and a Project outside of an Organization is accepted"
     for server in _servers(target).values():
         _wait(partial(_refuses, server, probe), target, timeout_s, problem)
-    for one in (*installed.quota, *_grants(installed.quota_types)):
+    for one in (*milo_manifests.quota, *_grants(milo_manifests.quota_types)):
         plural, condition = _QUOTA_KINDS[one["kind"]]
         _create(target, token, f"{_QUOTA}/{plural}", one, arm=arm, hint=_MANIFESTS)
         path = f"{_QUOTA}/{plural}/{one['metadata']['name']}"

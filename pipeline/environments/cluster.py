@@ -20,9 +20,10 @@ from pipeline.environments.credentials import SERVER, Credentials, create_creden
 from pipeline.environments.images import Image
 from pipeline.environments.load_pods import POLL_S, ClusterPods
 from pipeline.environments.manifests import Component, NamespaceSpec
+from pipeline.environments.milo_manifests import MiloManifests
 from pipeline.environments.namespaces import LaunchNamespace, delete_namespaces
 from pipeline.environments.pods import Pods
-from pipeline.environments.profile import MiloManifests, read_manifests
+from pipeline.environments.profile import read_manifests
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.replicas import component_of, replica_names
 from pipeline.model.subject import Arm, Product
@@ -68,7 +69,7 @@ class ClusterEnvironment:
         self, artifacts: Mapping[Arm, Artifact], out: Path
     ) -> Iterator[Mapping[Arm, Target]]:
         """See `Environment.launch`."""
-        installed = {arm: read_manifests(one, self.settings) for arm, one in artifacts.items()}
+        milo_manifests = {arm: read_manifests(one, self.settings) for arm, one in artifacts.items()}
         with ExitStack() as stack:
             private = stack.enter_context(private_folder(out))
             number = next(self._launches)
@@ -83,7 +84,7 @@ class ClusterEnvironment:
                     arm,
                     artifact,
                     specs[arm],
-                    installed[arm],
+                    milo_manifests[arm],
                     credentials,
                     out,
                     etcd_image=self._etcd_image(),
@@ -146,7 +147,7 @@ class ClusterEnvironment:
                 build = builds[arm]
                 url = f"https://{build.spec.host('manager')}:{components.WEBHOOK_PORT}"
                 bootstrap.set_up_production(
-                    *(target, token, build.installed, url), arm=str(arm), timeout_s=ready_s
+                    *(target, token, build.milo_manifests, url), arm=str(arm), timeout_s=ready_s
                 )
                 targets[arm] = replace(target, needs_organization_path=True)
         bootstrap.create_first_projects(targets, token, ready_s)
@@ -222,7 +223,7 @@ class _Build:
     arm: Arm
     artifact: Artifact
     spec: NamespaceSpec
-    installed: MiloManifests
+    milo_manifests: MiloManifests
     credentials: Credentials
     out: Path
     etcd_image: str
@@ -250,7 +251,7 @@ class _Build:
         self._apply(
             components.server_containers(
                 *(self.environment.settings, self.image, self.artifact, self.credentials),
-                self.installed.server_flags,
+                self.milo_manifests.server_flags,
             )
         )
 
@@ -259,7 +260,7 @@ class _Build:
         self._apply(
             components.manager_containers(
                 *(self.environment.settings, self.image, self.artifact, self.credentials),
-                self.installed.manager_flags,
+                self.milo_manifests.manager_flags,
             )
         )
 

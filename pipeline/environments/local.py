@@ -14,12 +14,8 @@ from pydantic import PositiveFloat
 from pipeline.environments import bootstrap, components
 from pipeline.environments.balancer import Frontend, find_leader, start_balancer
 from pipeline.environments.credentials import Credentials, create_credentials
-from pipeline.environments.profile import (
-    MiloManifests,
-    ProfileSettings,
-    profile_checks,
-    read_manifests,
-)
+from pipeline.environments.milo_manifests import MiloManifests
+from pipeline.environments.profile import ProfileSettings, profile_checks, read_manifests
 from pipeline.model.health import Check
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.replicas import replica_names
@@ -109,11 +105,11 @@ class LocalEnvironment:
                 )
         out = out.absolute()  # a server runs in its own folder
         with private_folder(out) as private, processes.stop_together(_GRACE_S) as stack:
-            installed = {
+            manifests = {
                 arm: read_manifests(artifact, self.settings) for arm, artifact in artifacts.items()
             }
             credentials = create_credentials(private / "pki")
-            launch = _LocalLaunch(self, stack, credentials, private, out, installed)
+            launch = _LocalLaunch(self, stack, credentials, private, out, manifests)
             stores = launch.start(
                 {arm: partial(launch.etcd, arm, one) for arm, one in artifacts.items()}, "etcd"
             )
@@ -147,7 +143,7 @@ class _LocalLaunch:
     credentials: Credentials
     private: Path
     out: Path
-    installed: Mapping[Arm, MiloManifests]
+    manifests: Mapping[Arm, MiloManifests]
 
     def set_up(
         self,
@@ -181,7 +177,7 @@ class _LocalLaunch:
                     bootstrap.set_up_production(
                         targets[arm],
                         token,
-                        self.installed[arm],
+                        self.manifests[arm],
                         hooks.url,
                         arm=str(arm),
                         timeout_s=ready_s,
@@ -217,13 +213,13 @@ class _LocalLaunch:
         self, arm: Arm, artifact: Artifact, stores: Sequence[_RunningReplica]
     ) -> list[_RunningReplica]:
         etcd_url = ",".join(one.url for one in stores)
-        parts = self.installed[arm]
-        variables = {**parts.server_variables, **artifact.variables}
+        manifests = self.manifests[arm]
+        variables = {**manifests.server_variables, **artifact.variables}
         running = []
         names = replica_names("server", self.environment.settings.replicas)
         for name, port in zip(names, tls.free_ports(len(names)), strict=True):
             argv = components.server_command(
-                artifact, port, etcd_url, self.credentials, flags=parts.server_flags
+                artifact, port, etcd_url, self.credentials, flags=manifests.server_flags
             )
             service = self._start(argv, name, arm, variables)
             url = f"https://{tls.ADDRESS}:{port}"
@@ -234,8 +230,8 @@ class _LocalLaunch:
         path = self.private / "pki" / f"manager-{arm}.kubeconfig"
         path.unlink(missing_ok=True)
         kubeconfig = self.credentials.write_manager_kubeconfig(path, server_url)
-        parts = self.installed[arm]
-        variables = {**parts.manager_variables, **artifact.variables}
+        manifests = self.manifests[arm]
+        variables = {**manifests.manager_variables, **artifact.variables}
         running = []
         names = replica_names("manager", self.environment.settings.replicas)
         ports = tls.free_ports(2 * len(names))
@@ -246,7 +242,7 @@ class _LocalLaunch:
                 webhook_port,
                 kubeconfig,
                 self.credentials,
-                flags=parts.manager_flags,
+                flags=manifests.manager_flags,
             )
             service = self._start(argv, name, arm, variables)
             url, webhooks = (f"https://{tls.ADDRESS}:{one}" for one in (port, webhook_port))

@@ -16,7 +16,8 @@ from pipeline.environments import bootstrap
 from pipeline.environments.components import manager_command, server_command
 from pipeline.environments.credentials import Credentials
 from pipeline.environments.local import LocalSettings
-from pipeline.environments.profile import Profile, at_url, read_manifests
+from pipeline.environments.milo_manifests import at_url
+from pipeline.environments.profile import Profile, read_manifests
 from pipeline.environments.registry import from_values, to_values
 from pipeline.model.health import Status
 from pipeline.model.ports import Artifact, Target
