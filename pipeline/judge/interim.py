@@ -63,7 +63,7 @@ def rule_for(results: ResultSet, pairs: int) -> Rule:
     return replace(rule, alpha=rule.alpha * share, pass_alpha=rule.pass_alpha * share)
 
 
-def rule_for_more(results: ResultSet) -> Rule:
+def rule_for_more_pairs(results: ResultSet) -> Rule:
     """Return the rule for a run once it has more pairs."""
     more = len(results.valid_pairs) + 1
     if more <= results.pairs_asked:

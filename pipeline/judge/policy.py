@@ -7,7 +7,7 @@ from functools import partial
 
 from pipeline.judge import constants, scale
 from pipeline.judge.compare import compare
-from pipeline.judge.interim import looks_up_to, rule_at, rule_for, rule_for_more
+from pipeline.judge.interim import looks_up_to, rule_at, rule_for, rule_for_more_pairs
 from pipeline.judge.launches import by_launch, counted_pairs
 from pipeline.judge.rows import GATE, MetricValues, Row, rows_of_family, rows_of_results
 from pipeline.judge.run_warnings import run_warnings
@@ -221,7 +221,7 @@ def report(results: ResultSet) -> Report:
     """Return the judgement of a run: its findings, and warnings about the run as a whole."""
     results = by_launch(results)
     valid = len(results.valid_pairs)
-    rule, later = rule_for(results, valid), rule_for_more(results)
+    rule, later = rule_for(results, valid), rule_for_more_pairs(results)
     numbers = [*(look for look in results.looks if look < valid), valid]
     results_at = {pairs: results.of_first(pairs) for pairs in numbers}
     *_, judged = _findings_by_look(
@@ -338,7 +338,7 @@ def settled_workloads(results: ResultSet) -> tuple[str, ...]:
     return tuple(settled) if len(settled) < len(by_workload) else results.left_out
 
 
-def with_more(results: ResultSet, more: int, *, is_over: bool) -> tuple[ResultSet, int]:
+def with_more_pairs(results: ResultSet, more: int, *, is_over: bool) -> tuple[ResultSet, int]:
     """Return results that may have more pairs, and the number of valid ones at which to stop.
 
     Planned looks stay where they are.  Pairs beyond the last look get one more look at their end,

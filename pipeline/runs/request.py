@@ -228,7 +228,7 @@ def spec_of(text: str) -> Spec:
         spec = parse_spec(text)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    toolchain.check(spec)
+    toolchain.check_settings(spec)
     return spec
 
 

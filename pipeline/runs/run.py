@@ -10,7 +10,7 @@ from pipeline.drivers.registry import driver_of
 from pipeline.environments import registry
 from pipeline.judge import policy
 from pipeline.judge.launches import counted_pairs
-from pipeline.judge.policy import with_more
+from pipeline.judge.policy import with_more_pairs
 from pipeline.judge.stored import stored_reference
 from pipeline.model.ports import Artifact, Environment, Program
 from pipeline.model.report import Report, Verdict
@@ -159,7 +159,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
     folder, results, plan, specs = open_run(out, is_trusted=is_trusted)
     kept = results
     if more is not None:
-        results, plan = _with_more(results, plan, more)
+        results, plan = _with_more_pairs(results, plan, more)
     preflight.require(plan, list(specs.values()), out)
     preflight.require_programs(plan.suite)
     artifacts = {arm: folder.rebuild(arm, subject) for arm, subject in results.subjects.items()}
@@ -212,7 +212,7 @@ def _plan_of(results: ResultSet, suite: Suite) -> Plan:
     )
 
 
-def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Plan]:
+def _with_more_pairs(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Plan]:
     """Return results that may have more pairs, and the plan for these."""
     valid = counted_pairs(results)
     if more < 1:
@@ -221,7 +221,7 @@ def _with_more(results: ResultSet, plan: Plan, more: int) -> tuple[ResultSet, Pl
         raise ConfigError(f"{valid + more} pairs: of this suite a run has at most {most}")
     left_out = _workload_filter(plan)(results)
     is_over = measure.exceeds_budget(plan, results, left_out)
-    longer, until = with_more(results, more, is_over=is_over)
+    longer, until = with_more_pairs(results, more, is_over=is_over)
     if policy.report(results).verdict is Verdict.REGRESSED:
         log.warning("the regression that was found stays, whatever more pairs show")
     pair_s = measure.expected_pair_s(plan, results, left_out)

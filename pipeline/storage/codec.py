@@ -153,6 +153,9 @@ EVALUATE_REQUEST = _document(EvaluateRequest, "evaluate-request", "start a new e
 EVALUATION = Document(TypeAdapter(Evaluation), "milo-perf.evaluation/1", "start a new evaluation")
 EXPLAIN_REQUEST = _document(ExplainRequest, "explain-request", "delete the folder, and start again")
 EXPLANATION = _document(Explanation, "explanation", "run `explain` again")
+FAULT_DETECTION = Document(
+    TypeAdapter(FaultDetection), "milo-perf.seen/1", "remove the file to measure the fault again"
+)
 FORECAST = _document(CapacityForecast, "forecast", "forecast again")
 RELEASES = _document(ReleaseSeries, "releases", "start a new measurement")
 RELEASES_REQUEST = _document(ReleasesRequest, "releases-request", "start a new measurement")
@@ -160,9 +163,6 @@ REQUEST = _document(
     StoredRequest, "request", "`compare` and `render` still read the results; start a new run"
 )
 RESULTS = _document(ResultSet, "results", "run the suite again")
-SEEN = Document(
-    TypeAdapter(FaultDetection), "milo-perf.seen/1", "remove the file to measure the fault again"
-)
 SOAK = _document(Soak, "soak", "start a new soak")
 SOAK_REQUEST = _document(SoakRequest, "soak-request", "start a new soak")
 SPREADS = _document(SpreadHistory, "spreads", "`baseline spreads DIR... --save` writes one")

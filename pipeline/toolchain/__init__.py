@@ -25,12 +25,12 @@ from pipeline.toolchain.programs import (
 )
 
 
-def check(spec: Spec) -> None:
+def check_settings(spec: Spec) -> None:
     """Raise ConfigError if a build does not accept a setting of its spec; start nothing."""
     if spec.product is Product.REFERENCE:
-        reference.check(spec)
+        reference.check_settings(spec)
     else:
-        milo.check(spec)
+        milo.check_settings(spec)
 
 
 def require_buildable(spec: Spec, build: str = "") -> None:
@@ -50,7 +50,7 @@ def require_buildable(spec: Spec, build: str = "") -> None:
         case SpecKind.BINARY:
             milo.binary(spec)
         case SpecKind.REFERENCE | SpecKind.IMAGE:
-            check(spec)
+            check_settings(spec)
         case _:
             assert_never(spec.kind)
 
@@ -69,7 +69,7 @@ def artifact(spec: Spec, build: str = "") -> Artifact:
         case SpecKind.SOURCE:
             return milo.source(spec, build)
         case SpecKind.IMAGE:  # only a cluster can start it
-            check(spec)
+            check_settings(spec)
             subject = Subject(str(spec), spec.revision)
             return milo.with_settings(spec, subject, Path(), f"{spec.place}@{spec.revision}")
         case _:
@@ -108,7 +108,7 @@ __all__ = [
     "BINARY",
     "artifact",
     "built_trees",
-    "check",
+    "check_settings",
     "first_builds",
     "git_tags",
     "headroom",

@@ -66,10 +66,10 @@ class BuildInfo:
     settings: dict[str, str]
 
 
-def check(spec: Spec) -> None:
+def check_settings(spec: Spec) -> None:
     """Raise ConfigError if the product of a spec does not accept one of its settings."""
     if spec.product is Product.REFERENCE:
-        reference.check(spec)
+        reference.check_settings(spec)
         return
     for name, value in spec.settings:
         if name == _MANIFESTS or (name, value) == (PRODUCT, Product.MILO):
@@ -98,7 +98,7 @@ def binary(spec: Spec) -> Artifact:
         LaunchError: The file is missing, not executable or not Milo.
         BaselineError: The spec has a digest, and no binary on this machine has that digest.
     """
-    check(spec)
+    check_settings(spec)
     path = _path(spec) if spec.place else _by_digest(spec)
     require_milo(path)
     return _artifact(spec, Binary(path, digest(path)), {})
@@ -186,7 +186,7 @@ def build_argv(spec: Spec, command: str) -> list[str]:
         ConfigError: There is no command, it does not say where the binary goes, or Milo does not
             accept a setting of the spec.
     """
-    check(spec)
+    check_settings(spec)
     if not command:
         raise ConfigError(
             f"`{spec}` must be built, and no command is guessed",

@@ -53,7 +53,7 @@ _MAX_BYTES = 2**30
 _MAX_RATE = 1_000_000
 
 
-def check(spec: Spec) -> None:
+def check_settings(spec: Spec) -> None:
     """Raise ConfigError if the server does not accept a fault, so that an error costs no build."""
     for name, size in faults_of(spec):
         if name not in FAULTS:
@@ -86,7 +86,7 @@ def build_reference(spec: Spec, source: Path | None = None) -> Artifact:
         spec: Spec; its revision is the git tree of a past source, or empty for the present one.
         source: Folder of the present source; by default the project's own.
     """
-    check(spec)
+    check_settings(spec)
     source = source or paths.project_path("go", "reference")
     in_clone = git.tree(source)
     present = in_clone or git.content_tree(source)  # of an installed package, or without git

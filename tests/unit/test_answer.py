@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.judge import policy
-from pipeline.judge.policy import with_more
+from pipeline.judge.policy import with_more_pairs
 from pipeline.model.metric import Better, Metric, Scale
 from pipeline.model.report import Bound, Change, Finding, Verdict
 from pipeline.model.results import Cutoff, Failure, ResultSet
@@ -153,7 +153,7 @@ def test_the_pairs_that_are_asked_for_can_be_added(spread: float, factor: float)
     more = answer_line.more_pairs(report)
     if more is not None:
         valid = len(report.results.valid_pairs)
-        longer, until = with_more(report.results, more, is_over=False)
+        longer, until = with_more_pairs(report.results, more, is_over=False)
         assert until >= valid + more
         assert longer.pairs_asked >= until
         assert f"; {more} more pair" in answer_line.answer(report)

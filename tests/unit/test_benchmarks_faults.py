@@ -131,7 +131,7 @@ def test_every_fault_is_one_of_the_reference_and_has_a_metric_in_the_suite() -> 
     found = ended(measured()).verdict
     assert found is not None
     for fault in faults.FAULTS:
-        toolchain.check(parse_spec(fault.candidate))
+        toolchain.check_settings(parse_spec(fault.candidate))
         assert any(
             fault.expects(found.findings[0].model_copy(update={"workload": w, "metric": m}))
             for w, m in keys[faults.SUITES.get(fault.name, "pr")]

@@ -153,4 +153,4 @@ def test_the_suite_has_the_metric_of_the_fault_and_the_fault_exists() -> None:
     suite = suite_file.load(suite_file.path_of(demo.SUITE)).suite
     (metric,) = (m for key, m in suite.keyed_metrics() if key == demo.METRIC)
     assert metric.gate
-    reference.check(parse_spec(demo.request().candidate))
+    reference.check_settings(parse_spec(demo.request().candidate))

@@ -92,7 +92,7 @@ def test_where_one_driver_cannot_load_the_faulty_build_the_other_does_alone(
     for name, (size, _) in FAULTS_TO_DETECT.items():
         if name != "errors":
             (tmp_path / name).mkdir()
-            codec.SEEN.write(
+            codec.FAULT_DETECTION.write(
                 tmp_path / name / "seen.json", FaultDetection(f"{name}={size}", 3, {}, {})
             )
     (row,) = [row for row in faults(tmp_path).rows() if row.fault == "errors=1%"]
@@ -108,7 +108,9 @@ def test_where_one_driver_cannot_load_the_faulty_build_the_other_does_alone(
 def test_a_fault_that_was_measured_is_not_measured_again(tmp_path: Path) -> None:
     for name, (size, _) in FAULTS_TO_DETECT.items():
         (tmp_path / name).mkdir()
-        codec.SEEN.write(tmp_path / name / "seen.json", FaultDetection(f"{name}={size}", 3, {}, {}))
+        codec.FAULT_DETECTION.write(
+            tmp_path / name / "seen.json", FaultDetection(f"{name}={size}", 3, {}, {})
+        )
     rows = list(faults(tmp_path).rows())
     assert [row.fault for row in rows] == [
         f"{name}={size}" for name, (size, _) in FAULTS_TO_DETECT.items()

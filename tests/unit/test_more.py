@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.judge import constants, policy
 from pipeline.judge.constants import FAMILY_ALPHA, PASS_ALPHA
 from pipeline.judge.interim import looks_up_to, rule_for
-from pipeline.judge.policy import with_more
+from pipeline.judge.policy import with_more_pairs
 from pipeline.judge.stats.student import quantile
 from pipeline.model.report import Rule, Verdict
 from pipeline.model.results import ResultSet
@@ -51,7 +51,7 @@ def worse(valid: int, looks: tuple[int, ...]) -> ResultSet:
 def test_planned_looks_stay_and_pairs_beyond_them_are_looked_at_where_they_end(
     run: ResultSet, more: int, looks: tuple[int, ...], added: int, until: int, *, is_over: bool
 ) -> None:
-    longer, end = with_more(run, more, is_over=is_over)
+    longer, end = with_more_pairs(run, more, is_over=is_over)
     assert (longer.looks, longer.added, end) == (looks, added, until)
     assert longer.pairs_asked == (looks[-1] if looks else run.pairs_asked)
     assert not policy.is_enough(longer)
@@ -83,7 +83,7 @@ def test_all_looks_together_spend_what_there_is_however_many_are_added(
 @pytest.mark.parametrize("looks", [(3, 5, 8), (3, 5, 8, 12)])
 def test_more_pairs_are_refused_where_everything_is_settled(looks: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="after 8 pairs every gating metric is settled"):
-        with_more(worse(8, looks), 4, is_over=False)
+        with_more_pairs(worse(8, looks), 4, is_over=False)
 
 
 def test_a_regression_that_was_found_stays() -> None:
@@ -94,7 +94,7 @@ def test_a_regression_that_was_found_stays() -> None:
     )
     run = replace(run, looks=(3, 5, 8), stops_at_red=True)
     assert policy.report(run).verdict is Verdict.REGRESSED
-    longer, _ = with_more(run, 4, is_over=False)
+    longer, _ = with_more_pairs(run, 4, is_over=False)
     assert not policy.is_enough(longer)
     found = policy.report(longer)
     assert found.verdict is Verdict.REGRESSED

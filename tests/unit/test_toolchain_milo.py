@@ -92,7 +92,7 @@ def test_a_source_may_build_a_reference_server_that_is_no_program_of_go(reposito
     assert toolchain.built_trees({tree, "0" * 40}, "sh build.sh {out}") == {tree}
     assert toolchain.pin(built.subject).spec.startswith(f"source:{repository}@")
     with pytest.raises(ConfigError, match="no fault `slow-creates`"):
-        toolchain.check(parse_spec(text.replace("slow-create", "slow-creates")))
+        toolchain.check_settings(parse_spec(text.replace("slow-create", "slow-creates")))
 
 
 def test_a_source_is_built_once_for_each_tree_and_command(repository: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_setting_that_cannot_be_given_is_refused_before_anything_runs(
     setting: str, said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
-        toolchain.check(parse_spec(f"binary:/nowhere/milo?{setting}"))
+        toolchain.check_settings(parse_spec(f"binary:/nowhere/milo?{setting}"))
     assert caught.value.exit_code == Exit.BAD_ARGUMENTS
 
 

@@ -72,8 +72,8 @@ class FaultTable:
                 log.info("fault %s", setting)
                 row = self._measure(setting, workload, self.out / fault)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                codec.SEEN.write(path, row)
-            yield codec.SEEN.read(path)
+                codec.FAULT_DETECTION.write(path, row)
+            yield codec.FAULT_DETECTION.read(path)
 
     def _measure(self, setting: str, workload: str, folder: Path) -> FaultDetection:
         """Measure a fault with both drivers; if one cannot apply its load, with each alone."""
