@@ -107,30 +107,7 @@ class ClusterPods:
         token = secrets.token_hex(24)
         sidecars = [one.program for one in work.sidecars]
         name, programs, digest = load_image(self.agent, work.program, *sidecars)
-        is_divided = bool(work.control_address)
-        pods = settings.load_pods if is_divided else len(work.args)
-        variables = {
-            "AGENT_PROGRAM": f"/{GENERATOR}",
-            "AGENT_ARGS": json.dumps(work.args),
-            "AGENT_LOG": work.log,
-            "AGENT_FOLDER": str(RESULTS_IN_POD),
-            "AGENT_TOKEN_FILE": str(SECRETS_IN_POD / _TOKEN),
-            "AGENT_PODS": str(pods),
-            "AGENT_LISTEN": f":{PORT}",
-            "AGENT_KEEP": f"{settings.load.keep_m}m",
-            **({"AGENT_REST": work.control_address} if is_divided else {}),
-            **({"AGENT_BARRIERS": "yes"} if work.has_barriers else {}),
-        }
-        if work.sidecars:
-            variables["AGENT_SIDECARS"] = json.dumps(
-                [
-                    {
-                        "commands": [[f"/{sidecar_path(number)}", *args] for args in one.args],
-                        "at": one.address,
-                    }
-                    for number, one in enumerate(work.sidecars)
-                ]
-            )
+        pods = settings.load_pods if work.control_address else len(work.args)
         by_operator = False
         if work.operator_resource == _OPERATOR_RESOURCE and settings.load.k6_operator == "auto":
             group = self.api.request_or_none("GET", OPERATOR) or {}
@@ -143,12 +120,44 @@ class ClusterPods:
             script=work.name,
             files=work.files,
             secrets={**work.secrets, _TOKEN: token.encode()},
-            variables={**work.variables, **variables},
+            variables={
+                **work.variables,
+                **_agent_variables(work, pods),
+                "AGENT_KEEP": f"{settings.load.keep_m}m",
+            },
             port=PORT,
         )
         how = "a TestRun of the k6-operator" if by_operator else "an Indexed Job"
         log.info("%s: %s load pods, by %s", work.name, pods, how)
         return load, token
+
+
+def _agent_variables(work: PodWork, pods: int) -> dict[str, str]:
+    """Return the environment variables of the load agent in each pod; see go/load-agent/."""
+    variables = {
+        "AGENT_PROGRAM": f"/{GENERATOR}",
+        "AGENT_ARGS": json.dumps(work.args),
+        "AGENT_LOG": work.log,
+        "AGENT_FOLDER": str(RESULTS_IN_POD),
+        "AGENT_TOKEN_FILE": str(SECRETS_IN_POD / _TOKEN),
+        "AGENT_PODS": str(pods),
+        "AGENT_LISTEN": f":{PORT}",
+    }
+    if work.control_address:
+        variables["AGENT_REST"] = work.control_address
+    if work.has_barriers:
+        variables["AGENT_BARRIERS"] = "yes"
+    if work.sidecars:
+        variables["AGENT_SIDECARS"] = json.dumps(
+            [
+                {
+                    "commands": [[f"/{sidecar_path(number)}", *args] for args in one.args],
+                    "at": one.address,
+                }
+                for number, one in enumerate(work.sidecars)
+            ]
+        )
+    return variables
 
 
 def _pod_names(load: str) -> Callable[[Pod], str]:

@@ -64,11 +64,15 @@ class K6Driver:
             if failed := command.setup_failures(out, targets):
                 now = time.time()
                 return Load.without_readings(targets, Span(now, now), failed)
-            code = error.status.exit_code if error.status else None
-            ended = "" if code is None else command.describe_exit(code)
-            message = f"k6 {settings.script} {ended}" if ended else str(error)
-            raise LoadError(message, hint=error.hint) from error
+            raise _load_error(settings.script, error) from error
         machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
         cpu = (processes.cpu_of_children_s() - used_s) / machine_s
         points = read_points(out / POINTS, list(targets), is_open=settings.rate is not None)
         return judge(settings, points, cpu, command.log_errors(out / LOG))
+
+
+def _load_error(script: str, error: processes.CommandError) -> LoadError:
+    """Return the error of a k6 that failed, with the meaning of its exit code."""
+    code = error.status.exit_code if error.status else None
+    message = f"{error}" if code is None else f"k6 {script} {command.describe_exit(code)}"
+    return LoadError(message, hint=error.hint)
