@@ -534,7 +534,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[RunReque
     monkeypatch.setattr(toolchain, "machine_with", lambda *_: Machine(MACHINE, {}))
     monkeypatch.setattr(preflight, "require", lambda *_: None)
     monkeypatch.setattr(preflight, "require_programs", lambda _: None)
-    monkeypatch.setattr(run, "_measure", lambda _, found, *__, **___: policy.report(found))
+    monkeypatch.setattr(run, "_measure", lambda ready, **_: policy.report(ready.results))
 
     def begin(request: RunRequest) -> ResultSet:
         report: Report = run.run(request, tmp_path / "run")

@@ -8,7 +8,7 @@ from pipeline.environments.bootstrap import FIRST_PROJECT
 from pipeline.model.subject import parse_spec
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError, Exit
-from pipeline.toolchain.reference import FAULTS, check
+from pipeline.toolchain.reference import FAULTS, check_settings
 
 FAULTS_GO = paths.project_path("go", "reference", "internal", "faults")
 
@@ -21,7 +21,7 @@ def test_the_faults_are_those_of_the_reference_server() -> None:
     rows = re.findall(r'^\t\{(\w+), (\w+), "([^"]+)"', table, re.MULTILINE)
     assert {names[name]: units[unit] for name, unit, _ in rows} == FAULTS
     for name, _, example in rows:
-        check(parse_spec(f"reference?{names[name]}={example}"))
+        check_settings(parse_spec(f"reference?{names[name]}={example}"))
 
 
 def test_the_project_that_no_fault_keeps_from_ready_is_the_one_a_launch_makes() -> None:
@@ -70,7 +70,7 @@ def test_the_project_that_no_fault_keeps_from_ready_is_the_one_a_launch_makes() 
     ],
 )
 def test_a_size_of_the_right_kind_passes(setting: str) -> None:
-    check(parse_spec(f"reference?{setting}"))
+    check_settings(parse_spec(f"reference?{setting}"))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_size_of_the_right_kind_passes(setting: str) -> None:
 )
 def test_a_size_of_another_kind_is_an_error_with_an_example(setting: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        check(parse_spec(f"reference?{setting}"))
+        check_settings(parse_spec(f"reference?{setting}"))
     assert caught.value.exit_code is Exit.BAD_ARGUMENTS
     assert caught.value.hint.startswith("write it like ")
 
@@ -132,6 +132,6 @@ def test_a_size_of_another_kind_is_an_error_with_an_example(setting: str) -> Non
 )
 def test_an_unknown_fault_names_the_nearest(wrong: str, meant: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        check(parse_spec(f"reference?{wrong}=1"))
+        check_settings(parse_spec(f"reference?{wrong}=1"))
     assert f"no fault `{wrong}`; did you mean `{meant}" in str(caught.value)
     assert all(name in caught.value.hint for name in FAULTS)
