@@ -9,6 +9,8 @@ from pipeline.model.metric import Metric
 from pipeline.model.report import Change, Verdict
 from pipeline.model.results import Machine, Tool
 
+_MAX_AMOUNT = 1e100
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -74,6 +76,14 @@ class StepChange:
     standard_error: float | None
     degrees_of_freedom: float | None
     pairs: int
+
+    def __post_init__(self) -> None:
+        error, freedom = self.standard_error or 0.0, self.degrees_of_freedom
+        amounts = (error, self.change.estimate) if self.change else (error,)
+        if not all(abs(one) < _MAX_AMOUNT for one in amounts):
+            raise ValueError(f"{self.key}: an amount whose square is not finite")
+        if error < 0 or not (freedom is None or freedom > 0):
+            raise ValueError(f"{self.key}: a standard error, or its degrees of freedom, below 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +171,10 @@ class ReleaseSeries:
             raise ValueError("steps: they must be those of the first releases, in order")
         if self.taken_at.tzinfo is None:
             raise ValueError("taken_at: a time zone is needed")
+        for at, step in enumerate(self.measured):
+            is_next = at == 0 or step.against == self.measured[at - 1].release
+            if not is_next or step.against not in names[: names.index(step.release)]:
+                raise ValueError(f"steps: {step.release} is not against the release before it")
         known = {metric.key for metric in self.metrics}
         for step in self.steps:
             if not {change.key for change in step.changes} <= known:

@@ -1,5 +1,6 @@
 """Releases: which are measured, what becomes of each, and how it is resumed."""
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -465,6 +466,54 @@ def test_an_interrupted_step_is_resumed_where_it_was(
     assert main.main(["releases", "--resume", str(out)]) == Exit.NO_REGRESSION
     assert len(fakes.measured) == 4
     assert (out / "releases.html").read_bytes() == pages
+
+
+def test_the_results_of_another_step_are_not_taken(
+    fakes: Fakes, releases: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Folders that were exchanged by hand hid the regression of the second step."""
+    fakes.times, fakes.interrupt_at = {"v1.2.0": 20.0}, 2
+    assert releases() == Exit.INTERRUPTED
+    out = tmp_path / "out"
+    first, second = (path for path in sorted(out.iterdir()) if ".." in path.name)
+    second.rename(out / "aside")
+    first.rename(second)
+    fakes.interrupt_at = None
+    assert main.main(["releases", "--resume", str(out)]) == Exit.BAD_ARGUMENTS
+    assert f"{second} compares source:" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fakes")
+@pytest.mark.parametrize(
+    ("step", "edit"),
+    [
+        (1, {"against": "nightly"}),
+        (1, {"against": "v1.2.0"}),
+        (3, {"against": "v1.0.0"}),
+        (1, {"changes": {"standard_error": 1e308}}),
+        (1, {"changes": {"standard_error": -1.0}}),
+        (1, {"changes": {"degrees_of_freedom": -1.0}}),
+    ],
+)
+def test_releases_that_were_changed_by_hand_are_refused(
+    releases: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    step: int,
+    edit: Mapping[str, object],
+) -> None:
+    """`site` reads the file of a branch, and ended with a traceback."""
+    assert releases() == Exit.NO_REGRESSION
+    path = tmp_path / "out" / RELEASES
+    body = json.loads(path.read_text())
+    for name, value in edit.items():
+        if isinstance(value, Mapping):
+            body["steps"][step][name][0] |= value
+        else:
+            body["steps"][step][name] = value
+    path.write_text(json.dumps(body))
+    assert main.main(["releases", "--resume", str(path.parent)]) == Exit.NO_BASELINE
+    assert f"{path}: " in capsys.readouterr().err
 
 
 def test_a_step_that_ended_before_its_first_result_is_measured_anew(

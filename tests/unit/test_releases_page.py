@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import math
 import re
 from dataclasses import replace
@@ -313,7 +314,13 @@ def test_the_file_of_the_most_releases_and_metrics_can_be_read_again(tmp_path: P
         SERIES,
         releases=tuple(replace(SERIES.releases[0], name=name) for name in names),
         metrics=metrics,
-        steps=tuple(replace(SERIES.measured[0], release=name, changes=changes) for name in names),
+        steps=(
+            replace(SERIES.steps[0], release=names[0]),
+            *(
+                replace(SERIES.measured[0], release=name, against=before, changes=changes)
+                for before, name in itertools.pairwise(names)
+            ),
+        ),
     )
     assert len(metrics) > 100
     codec.RELEASES.write(tmp_path / "releases.json", series)

@@ -34,7 +34,7 @@ from pipeline.render.releases import releases_csv, releases_markdown
 from pipeline.render.releases_page import releases_html
 from pipeline.runs import reports, suite_file, trust
 from pipeline.runs import run as single_run
-from pipeline.runs.folder import RunFolder
+from pipeline.runs.folder import REQUEST, RunFolder
 from pipeline.runs.plan import Plan, derive_seed, draw_seed
 from pipeline.runs.releases import request as releases_request
 from pipeline.runs.request import spec_of
@@ -280,10 +280,17 @@ class _Measurement:
 
     def _run(self, before: Release, release: Release, out: Path) -> Report:
         """Run the step, or continue its run."""
+        request = releases_request.step_request(self.request.run, before, release)
         if (out / RESULTS).exists():
+            kept = codec.REQUEST.read(out / REQUEST).request
+            if (kept.candidate, kept.against) != (request.candidate, request.against):
+                raise ConfigError(
+                    f"{out} compares {kept.candidate} with {kept.against}, and not"
+                    f" {request.candidate} with {request.against}",
+                    hint=f"delete {out} to measure it anew",
+                )
             return single_run.resume(out, is_trusted=self.is_trusted)
         shutil.rmtree(out, ignore_errors=True)  # of a command that ended before the first pair
-        request = releases_request.step_request(self.request.run, before, release)
         seed = derive_seed(draw_seed(self.request.seed), release.name)
         return single_run.run(replace(request, seed=seed), out)
 
