@@ -31,7 +31,7 @@ def test_a_leak_is_found_and_an_interrupted_soak_goes_on(command: Command, tmp_p
     before = known(out)
     assert before.ended is None
 
-    process = command("soak", "--resume", out, "--for", "50s", "--strict", "--json")
+    process = command("soak", "--resume", out, "--for", "70s", "--strict", "--json")
     stdout, _ = finished(process, Exit.REGRESSION)
     found = known(out)
     assert json.loads(stdout) == json.loads((out / "soak.json").read_text())
