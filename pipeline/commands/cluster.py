@@ -65,6 +65,7 @@ def _create(args: argparse.Namespace) -> Exit:
     from pipeline.environments.gke import output as gke_output
     from pipeline.environments.gke.clusters import Clusters
     from pipeline.environments.gke.resources import ClusterSpec, NodePool
+    from pipeline.render.numbers import moment
 
     spec = ClusterSpec(
         project=args.project,
@@ -89,7 +90,7 @@ def _create(args: argparse.Namespace) -> Exit:
         return Exit.NO_REGRESSION
     expires_s = Clusters(spec.project, prices, POLL_S).create(spec)
     expires = datetime.fromtimestamp(expires_s, UTC)
-    log.info("%s is running until %s UTC", spec.name, expires.strftime("%Y-%m-%d %H:%M"))
+    log.info("%s is running until %s", spec.name, moment(expires))
     log.info(
         "kubeconfig: gcloud container clusters get-credentials %s --location %s --project %s"
         " --dns-endpoint",

@@ -25,6 +25,7 @@ from pipeline.model.results import Machine
 from pipeline.model.subject import Subject
 from pipeline.render.bisect import bisect_markdown
 from pipeline.render.bisect_page import bisect_html
+from pipeline.render.numbers import moment
 from pipeline.runs import preflight, priors, reports, suite_file, trust
 from pipeline.runs import run as single_run
 from pipeline.runs.bisect import request as bisect_request
@@ -131,7 +132,7 @@ def keep_earlier(search: Bisection, out: Path) -> Bisection:
     log.info(
         "the commit behind %s is known since %s; it is searched again once the change is larger",
         search.key,
-        f"{search.taken_at:%Y-%m-%d %H:%M} UTC",
+        moment(search.taken_at),
     )
     return search
 

@@ -11,6 +11,7 @@ from pipeline.model.deployment import DeployedArm, Deployment, DeploymentState
 from pipeline.model.ports import EnvironmentSettings
 from pipeline.model.request import RunRequest
 from pipeline.model.subject import Arm
+from pipeline.render.numbers import moment
 from pipeline.runs import run
 from pipeline.runs.deploy import channel
 from pipeline.runs.deploy.folder import DeploymentFolder
@@ -99,7 +100,7 @@ def stop(out: Path) -> None:
 
 def deployment_text(deployment: Deployment, out: Path) -> str:
     """Return what a person needs to use a deployment."""
-    lines = [f"both builds are up until {deployment.expires_at:%Y-%m-%d %H:%M} UTC", ""]
+    lines = [f"both builds are up until {moment(deployment.expires_at)}", ""]
     for arm, one in deployment.arms.items():
         urls = [f"  {name:<15} {url}" for name, url in _urls(one).items()]
         lines += [f"{arm}: {one.spec}", *urls]

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pipeline.model.bisect import Bisection
+from pipeline.render.numbers import moment
 from pipeline.runs.history import nightly_records
 from pipeline.runs.history.nightly_records import NightlyRecord
 from pipeline.storage import codec
@@ -159,7 +159,7 @@ def append(
             return [branch.file]
         return [branch.file, _write(clone, results_file(branch.file, new), results)]
 
-    time_text = f"{new.time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    time_text = moment(new.time)
     return _push(branch, stage, f"{branch.file}: add the run of {time_text}", sleep)
 
 
