@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -498,5 +499,41 @@ func TestABuildThatDoesNotAnswerHasFailed(t *testing.T) {
 	one := measured(t, &server{}, func(c *config) { c.Arms[0].URL += "/nowhere"; c.SetupS = 1 }).Arms["candidate"]
 	if one.Failed == "" || one.Writes != 0 {
 		t.Fatalf("its Projects cannot be created: %+v", one)
+	}
+}
+
+// After a 410, a WatchList shows what exists again.
+func TestObjectsThatAWatchListShowsAgainAreNoDuplicates(t *testing.T) {
+	again := func(seed uint64, missed uint8) bool {
+		const objects = 300
+		l := newLedger()
+		w := &watch{ledger: l, names: []string{"one"}, restarts: map[string]int{}}
+		show := func(number int) {
+			var one event
+			one.Type = "ADDED"
+			one.Object.Metadata.ResourceVersion = strconv.Itoa(number + 1)
+			one.Object.Metadata.Annotations = map[string]string{annotation: strconv.Itoa(number)}
+			w.record(one, l.now())
+		}
+		for number := range objects {
+			l.accept(int32(number), write{}, 0)
+			if number >= int(missed) {
+				show(number)
+			}
+		}
+		w.replays = true
+		for _, number := range rand.New(rand.NewPCG(seed, 0)).Perm(objects) {
+			show(number)
+		}
+		w.replays = false
+		shown := l.settle([]*watch{w})
+		show(objects - 1)
+		show(0)
+		twice := l.settle([]*watch{w})
+		return shown.Lost+shown.Duplicated+shown.OutOfOrder == 0 && shown.Delivered == objects &&
+			twice.Duplicated == 2 && twice.OutOfOrder == 1
+	}
+	if err := quick.Check(again, nil); err != nil {
+		t.Fatal(err)
 	}
 }

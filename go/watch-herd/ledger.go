@@ -8,8 +8,9 @@ import (
 
 // sight is one event that a watch delivered.
 type sight struct {
-	write int32 // number of the write
-	at    time.Duration
+	write   int32 // number of the write
+	at      time.Duration
+	replays bool // shown because the object exists: no duplicate where it was seen before
 }
 
 // write is one change of an object that the server has accepted.
@@ -148,7 +149,9 @@ func (l *ledger) settle(watches []*watch) account {
 				continue // of a write that was refused after it took effect
 			}
 			if seen[one.write] {
-				result.Duplicated++
+				if !one.replays {
+					result.Duplicated++
+				}
 				continue
 			}
 			seen[one.write] = true

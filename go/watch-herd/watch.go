@@ -49,7 +49,8 @@ type watch struct {
 	outOfOrder int
 	foreign    int
 	bookmarks  int
-	initial    int // objects shown since the last WatchList began
+	replays    bool // the events are the first of a WatchList: objects that exist, seen or not, in any order
+	initial    int  // objects shown since the last WatchList began that were not written under load
 	restarts   map[string]int
 }
 
@@ -131,9 +132,11 @@ func (w *watch) list(ctx context.Context) (string, error) {
 // stream reads one watch until it ends, and returns why it did.
 func (w *watch) stream(ctx context.Context, from string, synced func()) string {
 	query := "?watch=1&allowWatchBookmarks=true"
+	w.mutex.Lock()
+	w.replays, w.initial = from == "", 0
+	w.mutex.Unlock()
 	if from == "" {
 		query += watchList
-		w.initial = 0
 	} else {
 		query += "&resourceVersion=" + from
 	}
@@ -168,6 +171,9 @@ func (w *watch) stream(ctx context.Context, from string, synced func()) string {
 		}
 		if w.record(one, at); one.endsInitial() {
 			w.ledger.began(w.objects, w.initial)
+			w.mutex.Lock()
+			w.replays = false
+			w.mutex.Unlock()
 			synced()
 		}
 	}
@@ -190,14 +196,14 @@ func (w *watch) record(one event, at time.Duration) {
 	case one.isForeign(w.names[w.project]):
 		w.foreign++
 	case !isOurs:
-	case written < 0: // not written under load; a WatchList begins with such objects, in any order
+	case written < 0: // not written under load: only a WatchList shows it
 		w.initial++
 	default:
-		if now < w.last {
+		if now < w.last && !w.replays {
 			w.outOfOrder++
 		}
 		w.last = max(w.last, now)
-		w.sights = append(w.sights, sight{written, at})
+		w.sights = append(w.sights, sight{written, at, w.replays})
 	}
 }
 
