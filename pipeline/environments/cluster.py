@@ -304,8 +304,9 @@ class _Build:
         if len(servers) == 1:
             return Frontend(servers[0])
         program, name = self.environment.programs["balancer"], f"balancer-server-{self.arm}"
-        out, private = self.out.absolute(), private.absolute()
-        return start_balancer(stack, program, servers, name, out=out, private=private)
+        return start_balancer(
+            stack, program, servers, name, out=self.out.absolute(), private=private
+        )
 
     def _pids(self) -> dict[str, int]:
         if not self.environment.is_here:

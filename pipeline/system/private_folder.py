@@ -22,8 +22,11 @@ _MAX_DEPTH = 8  # faults/NAME/pairs/000/ARM/WORKLOAD/ARM/private, of `evaluate -
 
 @contextmanager
 def private_folder(out: Path) -> Iterator[Path]:
-    """Yield a new folder that only this user can read; it is removed at the end."""
-    folder = out / _NAME
+    """Yield a new folder that only this user can read; it is removed at the end.
+
+    Its path is absolute: programs that run in folders of their own are told of files in it.
+    """
+    folder = out.absolute() / _NAME
     folder.mkdir(mode=0o700)
     lock = os.open(folder / f"{_MARK}.new", os.O_CREAT | os.O_WRONLY, 0o600)
     try:

@@ -38,6 +38,18 @@ def test_both_builds_answer_inside_and_nothing_is_left_outside(lab: Lab) -> None
     assert lab.is_empty()
 
 
+def test_programs_in_other_folders_find_the_files_of_a_launch(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lab.out.parent)
+    lab.out = Path(lab.out.name)
+    with lab.launched() as targets:
+        for target in targets.values():
+            for file in (target.ca_file, target.token_file, target.admin_token_file):
+                assert file.is_absolute()
+                assert file.is_file()
+
+
 def test_the_reference_has_no_controller_manager(lab: Lab) -> None:
     with lab.launched(Arm.CANDIDATE, product=Product.REFERENCE) as targets:
         assert targets[Arm.CANDIDATE].metrics.keys() == {"server", "etcd"}

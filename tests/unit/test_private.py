@@ -62,6 +62,12 @@ def test_only_we_can_read_it_and_it_is_gone_afterwards(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_its_path_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with private_folder(Path()) as private:
+        assert private == tmp_path / "private"
+
+
 @pytest.mark.parametrize("command", [["compare", "OUT"], ["run", "--resume", "OUT"]])
 def test_the_next_command_that_is_given_the_folder_removes_what_a_killed_run_left(
     tmp_path: Path, command: list[str]

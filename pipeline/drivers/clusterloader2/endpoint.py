@@ -97,7 +97,7 @@ def open_endpoints(
         endpoints = {}
         for arm, target in targets.items():
             if not watchers:
-                files = target.ca_file.absolute(), target.token_file.absolute()
+                files = target.ca_file, target.token_file
                 endpoints[arm] = Endpoint(target.url, *files)
                 continue
             folder = out / arm / "monitoring"
@@ -201,7 +201,7 @@ class _MonitorLaunch:
         service = self._start(stack, "gateway", *args, f"--address-file={address}")
         service.wait_ready(address.is_file, _READY_TIMEOUT_S)
         url = f"https://{address.read_text(encoding='ascii').strip()}"
-        token_file, check = target.token_file.absolute(), _check_of(service, lambda: None)
+        token_file, check = target.token_file, _check_of(service, lambda: None)
         return Endpoint(url, self.identity.ca, token_file, check, has_gateway=True)
 
     def _start(self, stack: ExitStack, name: str, *args: str) -> processes.Service:
