@@ -1,7 +1,7 @@
 """Write one container image for several architectures, as an archive of an OCI image layout.
 
-podman, skopeo and crane read it, and Docker from version 25 on.  Like the images of `images.py`, it
-has no base: a layer for each static program, and nothing else.
+podman, skopeo, crane and kind read it, and Docker from version 25 on.  Like the images of
+`images.py`, it has no base: a layer for each static program, and nothing else.
 
 Source: the OCI image format specification 1.1, image-layout.md, image-index.md, manifest.md and
 config.md.
@@ -62,7 +62,7 @@ class _Blob:
 
 
 def write_archive(
-    path: Path, images: Sequence[PlatformImage], reference: str, labels: Mapping[str, str]
+    path: Path, images: Sequence[PlatformImage], tag: str, labels: Mapping[str, str]
 ) -> str:
     """Write an image for several architectures; return the digest of its index.
 
@@ -71,7 +71,8 @@ def write_archive(
     Args:
         path: Archive to write; an existing one is replaced.
         images: Content for each architecture.
-        reference: Tag, such as `0.1.0`, which tools find as `ref.name`.
+        tag: Tag, such as `0.1.0`.  skopeo finds it as `ref.name`; containerd, and so kind, names
+            the image `milo-perf:0.1.0`.
         labels: Annotations of the index, and labels of every image.
 
     Raises:
@@ -88,7 +89,10 @@ def write_archive(
             blobs.mkdir(parents=True)
             index = _add_index(blobs, images, labels)
             entry = index.descriptor(f"{_MEDIA}.index.v1+json")
-            entry["annotations"] = {"org.opencontainers.image.ref.name": reference}
+            entry["annotations"] = {
+                "org.opencontainers.image.ref.name": tag,
+                "io.containerd.image.name": f"docker.io/library/milo-perf:{tag}",
+            }
             Path(folder, "index.json").write_bytes(_json(_list_of([entry])))
             Path(folder, "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
             partial = Path(folder, "archive")

@@ -73,7 +73,10 @@ def test_an_archive_is_an_oci_layout_for_each_architecture(tmp_path: Path) -> No
     assert json.loads(layout.files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
     (entry,) = json.loads(layout.files["index.json"])["manifests"]
     assert entry["digest"] == digest
-    assert entry["annotations"] == {"org.opencontainers.image.ref.name": "0.1.0"}
+    assert entry["annotations"] == {
+        "org.opencontainers.image.ref.name": "0.1.0",
+        "io.containerd.image.name": "docker.io/library/milo-perf:0.1.0",
+    }
     index = json.loads(layout.blob(entry))
     assert index["annotations"] == LABELS
     platforms = [one["platform"] for one in index["manifests"]]
