@@ -37,6 +37,17 @@ def line(process: psutil.Process) -> list[str]:
         return []
 
 
+def gone(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def nothing_runs(folder: Path) -> bool:
     """Wait a while for all processes of a folder to end."""
     for _ in range(100):

@@ -1,8 +1,8 @@
 """Run other programs: the only module that imports subprocess.
 
-Every program gets its own process group, so that its children are stopped with it, and dies with
-this process (see die_with_parent.py).  Start programs from the main thread.  Ctrl-C stops all of
-them at the same moment.
+Every program gets its own process group, so that its children are stopped with it.  It dies with
+this process (see die_with_parent.py), and so do its children (see watchdog.py).  Start programs
+from the main thread.  Ctrl-C stops all of them at the same moment.
 """
 
 import os
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pipeline.system.errors import LaunchError, PipelineError
@@ -46,7 +47,9 @@ _GIT_VARIABLES = frozenset(
 )
 """Variables with which a hook of git names its own repository.  Every command of ours names its
 repository by a folder, and would use the hook's instead, without a word."""
+_PYTHON = (sys.executable, "-I", "-S")
 _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
+_WATCHDOG = Path(__file__).with_name("watchdog.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +325,7 @@ def background(
     with output.open("ab") as sink:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid())),
+                *(*_PYTHON, str(_DIE_WITH_PARENT), str(os.getpid())),
                 *(program, *argv[1:]),
             ],
             stdin=subprocess.DEVNULL,
@@ -335,6 +338,7 @@ def background(
     service = Service(name, tuple(argv), process, output)
     _running.append(service)
     try:
+        _tell_watchdog(f"+{service.pid}")
         yield service
     except KeyboardInterrupt:
         stop(_running, INTERRUPTED_GRACE_S)
@@ -441,3 +445,24 @@ def stop(services: Sequence[Service], grace_s: float | None = None) -> None:
         for service in stopping:
             service.process.wait()
             _running.remove(service)
+            _tell_watchdog(f"-{service.pid}")
+
+
+@cache
+def _watchdog() -> "subprocess.Popen[bytes]":
+    """Start the process that kills the groups of running programs when this process dies."""
+    return subprocess.Popen(
+        [*_PYTHON, str(_WATCHDOG)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def _tell_watchdog(line: str) -> None:
+    with suppress(BrokenPipeError):  # somebody killed it
+        if pipe := _watchdog().stdin:
+            pipe.write(f"{line}\n".encode())

@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import sys
 
 from pipeline.model.subject import parse_spec
@@ -28,6 +29,7 @@ def argv(spec: str, command: str) -> list[str]:
 
 def main(spec: str, command: str) -> None:
     """Build a spec on the last core that this process may use."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the worktree is removed
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     os.nice(_NICENESS)
     milo.source(parse_spec(spec), command)

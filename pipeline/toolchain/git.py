@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -267,19 +268,34 @@ def dated_tags(folder: Path) -> dict[str, tuple[str, datetime]] | None:
 
 
 @contextmanager
-def worktree(folder: Path, commit_id: str, place: Path) -> Iterator[None]:
-    """Check out a commit in a new folder while the block runs."""
-    command = ["git", "-C", str(folder), "worktree"]
-    with tempfile.TemporaryDirectory() as aside:
-        processes.run(
-            [*command, "add", "--detach", str(place), commit_id],
-            output=Path(aside, "log"),
-            timeout_s=_TIMEOUT_S,
-        )
-    try:
-        yield
-    finally:
-        processes.capture([*command, "remove", "--force", str(place)], timeout_s=_TIMEOUT_S)
+def worktree(folder: Path, commit_id: str) -> Iterator[Path]:
+    """Yield a new folder with the files of a commit; it is removed at the end.
+
+    There is one on this machine at a time, always at the same place.  So the next build removes
+    what one that was killed left, and paths that a compiler writes into a binary do not differ.
+
+    Raises:
+        CommandError: The commit cannot be checked out.
+    """
+    place = paths.cache() / "worktree"
+    with exclusive_lock(place.with_suffix(".lock"), f"building a revision of {folder}"):
+        _remove_worktree(place)
+        add = ["git", "-C", str(folder), "worktree", "add", "--detach", str(place), commit_id]
+        try:
+            with tempfile.TemporaryDirectory() as aside:
+                processes.run(add, output=Path(aside, "log"), timeout_s=_TIMEOUT_S)
+            yield place
+        finally:
+            _remove_worktree(place)
+
+
+def _remove_worktree(place: Path) -> None:
+    """Remove a worktree, also one whose checkout was killed, which git has locked."""
+    processes.capture(["chmod", "-R", "u+w", str(place)])  # Go's module cache is read-only
+    if place.is_dir() and (repository := _ask(place, "rev-parse", "--git-common-dir")):
+        remove = ("worktree", "remove", "--force", "--force", str(place))
+        _ask(place.parent, "--git-dir", repository, *remove)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _ask(folder: Path, *arguments: str, **variables: str) -> str | None:

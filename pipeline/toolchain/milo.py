@@ -130,16 +130,14 @@ def source(spec: Spec, command: str) -> Artifact:
     title = f"{spec.place}@{spec.revision}"
 
     def make(partial: Path, cache: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix="milo-source-") as aside:
-            place = Path(aside, "tree")
-            with git.worktree(folder, commit, place):
-                argv = [word.replace(_OUT, str(partial)) for word in words]
-                _run(argv, title, place, cache / "build.log", chosen)
-            if not partial.is_file():
-                raise LaunchError(
-                    f"{title}: the build command ended well, and wrote nothing to {_OUT}",
-                    hint=f"its output is in {cache / 'build.log'}",
-                )
+        with git.worktree(folder, commit) as place:
+            argv = [word.replace(_OUT, str(partial)) for word in words]
+            _run(argv, title, place, cache / "build.log", chosen)
+        if not partial.is_file():
+            raise LaunchError(
+                f"{title}: the build command ended well, and wrote nothing to {_OUT}",
+                hint=f"its output is in {cache / 'build.log'}",
+            )
 
     built = build_once(folder_in_cache / _MILO, title, make)
     facts = {"revision": commit, "tree": tree, "build": command}

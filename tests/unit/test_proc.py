@@ -15,23 +15,13 @@ import pytest
 from pipeline.system import processes
 from pipeline.system.errors import LoadError
 from pipeline.system.processes import CommandError, ExitStatus
+from tests.running import gone
 
 PYTHON = sys.executable
 
 
 def python(code: str) -> list[str]:
     return [PYTHON, "-c", code]
-
-
-def gone(pid: int) -> bool:
-    for _ in range(100):
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_output_goes_to_the_file(tmp_path: Path) -> None:
@@ -264,21 +254,40 @@ def test_never_ready_is_an_error_after_the_time(tmp_path: Path) -> None:
         service.wait_ready(lambda: False, 0.2)
 
 
-def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+def test_a_program_and_its_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
     code = (
-        "import sys, time; from pathlib import Path; "
-        "from pipeline.system import processes\n"
-        "with processes.background([sys.executable, '-c', 'import time; time.sleep(60)'], name='x',"
-        f" output=Path({str(tmp_path / 'log')!r})) as service:\n"
-        "    print(service.pid, flush=True)\n"
+        "import sys, time; from pathlib import Path; from pipeline.system import processes\n"
+        "shell = ['sh', '-c', 'sleep 60 & echo $$ $!; wait']\n"
+        f"with processes.background(shell, name='x', output=Path({str(log)!r})):\n"
+        f"    while not Path({str(log)!r}).read_text().endswith('\\n'): time.sleep(0.01)\n"
+        "    print('started', flush=True)\n"
         "    time.sleep(60)\n"
     )
     with subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        child = int(parent.stdout.readline())
+        assert parent.stdout.readline() == "started\n"
         os.kill(parent.pid, signal.SIGKILL)
 
-    assert gone(child)
+    assert [gone(int(pid)) for pid in log.read_text().split()] == [True, True]
+
+
+def test_the_watchdog_kills_only_groups_that_still_run(tmp_path: Path) -> None:
+    code = (
+        "import subprocess; from pathlib import Path; from pipeline.system import processes\n"
+        f"log = Path({str(tmp_path / 'log')!r})\n"
+        "processes.run(['sh', '-c', ''], output=log, timeout_s=20)\n"
+        "watchdog = processes._watchdog()\n"
+        "mine = subprocess.Popen(['sleep', '60'], start_new_session=True, stdout=-3, stderr=-3)\n"
+        "for sign in '+-': processes._tell_watchdog(f'{sign}{mine.pid}')\n"
+        "print(watchdog.pid, mine.pid, flush=True)\n"
+    )
+    done = subprocess.run(python(code), capture_output=True, text=True, check=True)
+    watchdog, mine = (int(pid) for pid in done.stdout.split())
+    assert done.stderr == ""
+    assert gone(watchdog)
+    assert psutil.Process(mine).status() != psutil.STATUS_ZOMBIE
+    os.kill(mine, signal.SIGKILL)
 
 
 def test_capture_returns_none_for_what_fails_or_is_not_there() -> None:

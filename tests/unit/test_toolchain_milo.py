@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ from pipeline import toolchain
 from pipeline.model.subject import Product, Subject, parse_spec
 from pipeline.system import paths
 from pipeline.system.errors import BaselineError, ConfigError, Exit, LaunchError
-from pipeline.toolchain import go, milo
+from pipeline.toolchain import ahead, go, milo
 from pipeline.toolchain.build import digest
 from pipeline.toolchain.programs import minimum_go
+from tests.running import gone
 
 MAIN = 'package main\n\nfunc main() { println("milo %s") }\n'
 
@@ -104,6 +107,42 @@ def test_a_source_is_built_once_for_each_tree_and_command(repository: Path) -> N
     other = toolchain.artifact(parse_spec(f"source:{repository}@v2"), BUILD)
     trimmed = toolchain.artifact(parse_spec(f"source:{repository}@v1"), f"{BUILD} ")
     assert len({first.binary, other.binary, trimmed.binary}) == 3
+
+
+@pytest.mark.parametrize("is_in_checkout", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_build_that_is_killed_leaves_no_process_and_the_next_removes_its_worktree(
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    *,
+    is_in_checkout: bool,
+) -> None:
+    started = tmp_path / "started"
+    waits = f"sleep 60 & echo $! > {started}.part; mv {started}.part {started}; wait; : {{out}}"
+    hook = repository / ".git" / "hooks" / "post-checkout"
+    if is_in_checkout:
+        hook.write_text(f"#!/bin/sh\n{waits}\n")
+        hook.chmod(0o700)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(paths, "cache", lambda: tmp_path / "milo-perf")
+    argv = ahead.argv(f"source:{repository}@v1", f"sh -c '{waits}'")
+    with subprocess.Popen(argv) as process:
+        while not started.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        assert len(git(repository, "worktree", "list").splitlines()) == 2
+        process.send_signal(number)
+    assert gone(int(started.read_text()))
+    if number == signal.SIGKILL:
+        hook.unlink(missing_ok=True)
+        built = toolchain.artifact(parse_spec(f"source:{repository}@v2"), BUILD)
+        assert said(built.binary) == "milo v2"
+
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+    left = [one.name for one in paths.cache().iterdir() if "worktree" in one.name]
+    assert left == ["worktree.lock"]
 
 
 @pytest.mark.parametrize(
