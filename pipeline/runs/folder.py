@@ -20,7 +20,7 @@ from pipeline.runs.suite_file import SUITE, LoadedSuite
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec, toml_file
 from pipeline.system import paths, private_folder, terminal
-from pipeline.system.errors import ConfigError, PipelineError
+from pipeline.system.errors import ConfigError, InvalidPairsError, PipelineError
 from pipeline.system.log import log
 
 REQUEST = "request.json"
@@ -136,6 +136,8 @@ class RunFolder:
         """Log how to resume when the block is interrupted; see `measuring`."""
         try:
             yield
+        except InvalidPairsError:
+            raise
         except (PipelineError, KeyboardInterrupt, OSError):
             done, *arguments = state()
             command = terminal.command(self.command, "--resume", self.path, *arguments)

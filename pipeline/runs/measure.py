@@ -46,9 +46,10 @@ from pipeline.runs.samples import (
     short_trial_warnings,
     trial_values,
 )
-from pipeline.runs.suite_file import Workload
+from pipeline.runs.suite_file import Suite, Workload
 from pipeline.system.clock import watch_clock
 from pipeline.system.errors import (
+    InvalidPairsError,
     LaunchError,
     LoadError,
     NetworkError,
@@ -97,6 +98,7 @@ def run_pairs(
     *,
     is_enough: StopCondition,
     settled_workloads: WorkloadFilter = lambda _: (),
+    forgives_earlier: bool = False,
 ) -> Iterator[ResultSet]:
     """Yield the results after each pair, until they are enough or the budget is used up.
 
@@ -108,15 +110,19 @@ def run_pairs(
         progress: Receiver of progress reports.
         is_enough: Condition that ends the run.
         settled_workloads: Workloads that the next pair leaves out.
+        forgives_earlier: True if the suite's limit of invalid pairs does not count those that
+            `results` already has.
 
     Raises:
-        LoadError: The load could not be applied, or too many pairs were invalid.
+        InvalidPairsError: More pairs were invalid than the suite allows.
+        LoadError: The load could not be applied, or too many pairs were invalid just now.
         LaunchError: A subject did not start.
     """
-    invalid_pairs = 0
+    forgiven = len(_invalid_pairs(results)) if forgives_earlier else None
     for pair in plan.order():
         if pair.number < results.pairs:
             continue
+        require_few_invalid(plan.suite, results, out, forgiven)
         if is_enough(results):
             return
         left_out = settled_workloads(results)
@@ -139,16 +145,37 @@ def run_pairs(
         )
         results = add_pair(results, plan.suite, trials)
         yield results
-        reasons = sorted({reason for one in trials for reason in one.trial.invalid})
-        if reasons:
-            invalid_pairs += 1
+        if reasons := _invalid_pairs(results).get(pair.number):
             log.warning("pair %s is invalid: %s", pair.number, "; ".join(reasons))
-        if invalid_pairs > plan.suite.max_invalid:
-            raise LoadError(
-                f"{invalid_pairs} pairs were invalid, and the suite allows"
-                f" {plan.suite.max_invalid}; the last, pair {pair.number}: {'; '.join(reasons)}",
-                hint=f"its logs are in {folder}; no value of an invalid pair is kept",
-            )
+
+
+def _invalid_pairs(results: ResultSet) -> dict[int, list[str]]:
+    """Return why each invalid pair is invalid, by its number."""
+    reasons: dict[int, set[str]] = defaultdict(set)
+    for trial in results.trials:
+        reasons[trial.pair].update(trial.invalid)
+    return {pair: sorted(texts) for pair, texts in reasons.items() if texts}
+
+
+def require_few_invalid(
+    suite: Suite, results: ResultSet, out: Path, forgiven: int | None = None
+) -> None:
+    """Return if a suite allows so many invalid pairs, without those that are forgiven.
+
+    Raises:
+        InvalidPairsError: There are too many.
+        LoadError: There are too many, and a later command forgives them.
+    """
+    invalid = _invalid_pairs(results)
+    counted = len(invalid) - (forgiven or 0)
+    if counted <= suite.max_invalid:
+        return
+    last, reasons = list(invalid.items())[-1]
+    raise (LoadError if forgiven is not None else InvalidPairsError)(
+        f"{counted} pairs were invalid, and the suite allows {suite.max_invalid}; the last,"
+        f" pair {last}: {'; '.join(reasons)}",
+        hint=f"its logs are in {out / 'pairs' / f'{last:03}'}; no value of an invalid pair is kept",
+    )
 
 
 def exceeds_budget(plan: Plan, results: ResultSet, left_out: Collection[str]) -> bool:

@@ -157,6 +157,7 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
         PipelineError: Any error of `run`.
     """
     folder, results, plan, specs = open_run(out, is_trusted=is_trusted)
+    measure.require_few_invalid(plan.suite, results, out)
     kept = results
     if more is not None:
         results, plan = _with_more_pairs(results, plan, more)

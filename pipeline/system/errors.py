@@ -9,6 +9,7 @@ Codes 1 and 2 are Python's own (a crash, bad arguments), so a workflow can tell 
     │   ├── CommandError              a program failed; see `processes`
     │   └── SetupDeathError           a result if it happens in one arm only; see `measure`
     ├── LoadError                 6
+    │   ├── InvalidPairsError         more than the suite allows: the run is not resumed
     │   ├── ProbeError                the metric is missing; the trial counts
     │   └── SubjectDiedError          a result if it happens in one arm only; see `measure`
     ├── BaselineError             7
@@ -80,6 +81,10 @@ class LoadError(PipelineError):
     """The load was not applied as asked, so there is no number."""
 
     exit_code = Exit.WRONG_LOAD
+
+
+class InvalidPairsError(LoadError):
+    """A run has more invalid pairs than its suite allows, so it cannot be resumed."""
 
 
 class ProbeError(LoadError):

@@ -142,6 +142,7 @@ def fakes(
         *,
         is_enough: measure.StopCondition,
         settled_workloads: measure.WorkloadFilter = lambda _: (),
+        forgives_earlier: bool = False,
     ) -> Iterator[ResultSet]:
         specs = {arm: told.name(one.subject.spec) for arm, one in harness.artifacts.items()}
         told.measured.append(specs[Arm.CANDIDATE])
@@ -162,6 +163,7 @@ def fakes(
             *(plan, own, results, out, Told()),
             is_enough=is_enough,
             settled_workloads=settled_workloads,
+            forgives_earlier=forgives_earlier,
         )
 
     def artifact(spec: Spec, _build: str = "") -> Artifact:

@@ -1,6 +1,7 @@
 """Pairs are measured, invalid ones are replaced, and nothing measured is lost."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipeline.model.subject import Arm
 from pipeline.runs import measure
 from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import Suite
-from pipeline.system.errors import LaunchError, LoadError, StorageError
+from pipeline.system.errors import InvalidPairsError, LaunchError, LoadError, StorageError
 from tests.fakes import (
     Bench,
     FakeDriver,
@@ -144,6 +145,22 @@ def test_more_invalid_pairs_than_the_suite_allows_end_the_run(suite: Suite, tmp_
         kept.extend(bench.run())
 
     assert len(kept) == 2
+
+
+@pytest.mark.parametrize("cut", range(5))  # at 4, the run has too many already
+def test_a_run_that_is_resumed_may_have_no_more_invalid_pairs_than_one_that_is_not(
+    suite: Suite, tmp_path: Path, cut: int
+) -> None:
+    says = [applied(), applied("first"), applied(), applied("second"), applied()]
+    kept = [empty(suite)]
+    kept += itertools.islice(Bench(suite, tmp_path, FakeDriver(says)).run(kept[-1]), cut)
+    assert kept[-1].pairs == cut
+    bench = Bench(suite, tmp_path, FakeDriver(says[kept[-1].pairs :]))
+    said = "2 pairs were invalid, and the suite allows 1; the last, pair 3: crud: second"
+    with pytest.raises(InvalidPairsError, match=said):
+        kept.extend(bench.run(kept[-1]))
+
+    assert kept[-1].pairs == 4
 
 
 @pytest.mark.parametrize("error", [LoadError("etcd exited with 1"), LaunchError("no")])

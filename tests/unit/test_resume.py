@@ -19,7 +19,7 @@ from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import SUITE
 from pipeline.storage import codec
 from pipeline.system import private_folder
-from pipeline.system.errors import Exit
+from pipeline.system.errors import Exit, InvalidPairsError, LoadError
 from pipeline.system.paths import RESULTS
 from tests.builders import stored_request
 from tests.fakes import SUITE as TINY
@@ -213,3 +213,30 @@ def test_a_budget_that_has_ended_a_run_is_kept_until_pairs_are_asked_for(
     assert measured == [4, 5, 6, 7, 8]
     after = codec.RESULTS.read(ended / RESULTS)
     assert (after.looks, after.added, after.budget_s) == ((3, 8), 0, None)
+
+
+def test_a_run_with_too_many_invalid_pairs_is_not_resumed(
+    ended: Path, measured: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = codec.RESULTS.read(ended / RESULTS).of_first(3)
+    trials = [replace(one, invalid=("late",) if one.pair else ()) for one in results.trials]
+    samples = {
+        arm: tuple(replace(one, values=(one.values[0], None, None)) for one in of_arm)
+        for arm, of_arm in results.samples.items()
+    }
+    codec.RESULTS.write(ended / RESULTS, replace(results, trials=tuple(trials), samples=samples))
+    for more in ([], ["--pairs", "2"]):
+        assert main.main(["run", "--resume", str(ended), *more]) == Exit.WRONG_LOAD
+        said = capsys.readouterr().err
+        assert "2 pairs were invalid, and the suite allows 1; the last, pair 2: late" in said
+    assert measured == []
+
+
+@pytest.mark.parametrize("error", [LoadError("no"), InvalidPairsError("no")])
+def test_nobody_is_told_to_resume_what_cannot_be_resumed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: LoadError
+) -> None:
+    with pytest.raises(LoadError), RunFolder(tmp_path, "run").resumable(lambda: ("3 pairs",)):
+        raise error
+    is_told = "resume with" in caplog.text
+    assert is_told is not isinstance(error, InvalidPairsError)

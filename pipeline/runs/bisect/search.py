@@ -337,6 +337,7 @@ class _PairMeasurement:
             out,
             self.shown,
             is_enough=lambda found: len(found.valid_pairs) >= wanted,
+            forgives_earlier=True,
         ):
             results = latest
             codec.RESULTS.write(out / RESULTS, results)
