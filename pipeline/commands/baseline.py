@@ -46,7 +46,11 @@ def add(commands: "options.Commands") -> None:
     )
     noise.add_argument("--subject", dest="candidate", help=argparse.SUPPRESS)
     noise.add_argument(
-        "--pairs", type=int, default=PAIRS, metavar="N", help=f"number of pairs (default: {PAIRS})"
+        "--pairs",
+        type=options.integer,
+        default=PAIRS,
+        metavar="N",
+        help=f"number of pairs (default: {PAIRS})",
     )
     noise.add_argument(
         "--runs",

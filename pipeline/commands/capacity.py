@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from pipeline.commands import options
-from pipeline.commands.options import duration_s, positive_number
+from pipeline.commands.options import duration_s, positive_integer, positive_number
 from pipeline.system import output, terminal
 from pipeline.system.errors import ConfigError, Exit
 
@@ -50,16 +50,22 @@ def add(commands: "options.Commands") -> None:
         "--budget", type=duration_s, metavar="TIME", help="time budget of the search (default: 30m)"
     )
     parser.add_argument(
-        "--start", type=int, metavar="N", help="first N (default: 5 Projects, 100 objects)"
+        "--start",
+        type=positive_integer,
+        metavar="N",
+        help="first N (default: 5 Projects, 100 objects)",
     )
     parser.add_argument(
         "--projects",
-        type=int,
+        type=positive_integer,
         metavar="N",
         help="number of Projects that hold the objects (default: 3)",
     )
     parser.add_argument(
-        "--object-bytes", type=int, metavar="N", help="size of an object (default: 1000)"
+        "--object-bytes",
+        type=positive_integer,
+        metavar="N",
+        help="size of an object (default: 1000)",
     )
     parser.add_argument(
         "--rate",
@@ -72,7 +78,7 @@ def add(commands: "options.Commands") -> None:
     )
     parser.add_argument(
         "--forecast",
-        type=options.positive_integer,
+        type=positive_integer,
         metavar="N",
         help="forecast what N needs; without --limit, measure only up to a quarter of it",
     )
@@ -81,7 +87,7 @@ def add(commands: "options.Commands") -> None:
         metavar="SIZE",
         help="with --forecast: machine that must hold it, such as 64GB or 64GB,16 (cores)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="random seed")
+    options.add_seed(parser)
     options.add_environment(parser, "local")
     options.add_out(parser)
     options.add_json(parser, "the answer")

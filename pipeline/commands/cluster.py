@@ -271,6 +271,6 @@ def _add_prices(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 100:
+    if not 0 < options.integer(text) <= 100:
         raise argparse.ArgumentTypeError(f"`{text}` is not a number from 1 to 100")
     return int(text)

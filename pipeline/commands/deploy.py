@@ -31,7 +31,7 @@ def add(commands: "options.Commands") -> None:
     )
     options.add_build(parser)
     options.add_environment(parser, "the suite's")
-    parser.add_argument("--seed", type=int, metavar="N", help="random seed")
+    options.add_seed(parser)
     parser.add_argument(
         "--for",
         dest="life_s",

@@ -12,6 +12,7 @@ _EXITS = (
     " 6 a driver is missing or its load could not be applied, 8 disk full or a folder"
     " that cannot be used, 130 interrupted"
 )
+_MOST_REPETITIONS = _MOST_PAIRS = 100  # more results could not be read again
 _FIXED = ("candidate", "build", "suite", "repetitions", "seed")
 
 
@@ -26,12 +27,12 @@ def add(commands: "options.Commands") -> None:
         "--suite", help="suite with each workload once per driver (default: drivers)"
     )
     parser.add_argument(
-        "--repetitions", type=int, metavar="N", help="number of launches (default: 5)"
+        "--repetitions", type=options.integer, metavar="N", help="number of launches (default: 5)"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="random seed")
+    options.add_seed(parser)
     parser.add_argument(
         "--faults",
-        type=int,
+        type=options.integer,
         metavar="PAIRS",
         help="also inject each known fault into `reference`, and see which driver turns red;"
         " pairs of each (default: none; a fault takes minutes)",
@@ -47,10 +48,10 @@ def add(commands: "options.Commands") -> None:
 
 def _evaluate(args: argparse.Namespace) -> Exit:
     options.check_resume(args, _FIXED, "start a new evaluation")
-    for name, least in (("repetitions", 2), ("faults", 3)):
+    for name, least, most in (("repetitions", 2, _MOST_REPETITIONS), ("faults", 3, _MOST_PAIRS)):
         value = getattr(args, name)
-        if value is not None and value < least:
-            raise ConfigError(f"--{name} {value}: at least {least} are needed")
+        if value is not None and not least <= value <= most:
+            raise ConfigError(f"--{name} {value}: write a number from {least} to {most}")
     from pipeline.model.request import EvaluateRequest
     from pipeline.runs.evaluate import run
     from pipeline.runs.request import default_candidate

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.commands import options
 from pipeline.system import output, terminal
 from pipeline.system.errors import Exit
+from pipeline.system.sanitize import truncate
 
 if TYPE_CHECKING:
     from pipeline.judge.history import HistoryRule
@@ -22,6 +24,12 @@ _EPILOG = (
     " 6 a run without a valid pair, 7 an unreadable run or .jsonl file, a branch that lost records,"
     " or --fresh, 8 a file cannot be written, 9 the repository does not answer, 10 a refused push"
 )
+
+_MOST_RATIO = 100.0
+"""Largest change that --least can ask for, as a ratio: a larger one finds nothing."""
+
+_MOST_HOURS = 366 * 24.0
+_SHOWN = 40  # characters of a wrong argument in a message
 
 
 def add(commands: "options.Commands") -> None:
@@ -64,7 +72,7 @@ def add(commands: "options.Commands") -> None:
     parser.add_argument(
         "--fresh",
         dest="fresh_hours",
-        type=options.positive_number,
+        type=_hours,
         metavar="HOURS",
         help="exit with 7 if the newest record is older",
     )
@@ -121,6 +129,14 @@ def _history(args: argparse.Namespace) -> Exit:
     return exit_code
 
 
+def _hours(text: str) -> float:
+    """Return the hours of --fresh; argparse shows the error."""
+    hours = options.positive_number(text)
+    if hours > _MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"`{truncate(text, _SHOWN)}` is more than a year")
+    return hours
+
+
 def least_rule(text: str) -> "HistoryRule":
     """Return the rule that `2%` or `0.02` asks for; argparse shows the error."""
     from pipeline.judge.history import HistoryRule
@@ -130,8 +146,10 @@ def least_rule(text: str) -> "HistoryRule":
         value = float(text.removesuffix("%")) / (100 if is_percent else 1)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise argparse.ArgumentTypeError(f"`{text}` is not a size; write 2% or 0.02")
+    if not 0 <= value <= (_MOST_RATIO if is_percent else sys.float_info.max):
+        raise argparse.ArgumentTypeError(
+            f"`{truncate(text, _SHOWN)}` is not a size up to {_MOST_RATIO:,.0%}; write 2% or 0.02"
+        )
     return HistoryRule(value, is_percent=is_percent)
 
 

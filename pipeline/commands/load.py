@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.commands import options, run
+from pipeline.model.request import MAX_PAIRS
 from pipeline.system import output
 from pipeline.system.errors import Exit
 
@@ -52,6 +53,6 @@ def _load(args: argparse.Namespace) -> Exit:
 
 
 def _pairs(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a number from 1 to 1000")
+    if not 0 < options.integer(text) <= MAX_PAIRS:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number from 1 to {MAX_PAIRS}")
     return int(text)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.model.bounds import MAX_SECONDS, MAX_SEED_DIGITS
 from pipeline.model.subject import Arm
 from pipeline.render.registry import ONE_ARM
 from pipeline.system.errors import ConfigError
@@ -64,6 +65,11 @@ def arm_of(args: argparse.Namespace) -> Arm:
             hint=f"leave --arm out, or choose one of {', '.join(sorted(ONE_ARM))}",
         )
     return Arm(args.arm or Arm.CANDIDATE)
+
+
+def add_seed(parser: "OptionsOwner") -> None:
+    """Add --seed: the random seed."""
+    parser.add_argument("--seed", type=seed, metavar="N", help="random seed")
 
 
 def add_strict(parser: argparse.ArgumentParser) -> None:
@@ -171,11 +177,18 @@ def duration_s(text: str) -> float:
     """Return the seconds of `90s`, `30m` or `1.5h`; argparse shows the error."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
     seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
-    if not (math.isfinite(seconds) and seconds > 0):
+    if not 0 < seconds <= MAX_SECONDS:
         raise argparse.ArgumentTypeError(
-            f"`{truncate(text, _SHOWN)}` is not a duration; write 90s, 30m or 1.5h"
+            f"`{truncate(text, _SHOWN)}` is not a duration of up to 30 days; write 90s, 30m or 1.5h"
         )
     return seconds
+
+
+def integer(text: str) -> int:
+    """Return a whole number, which may be negative; argparse shows the error."""
+    if re.fullmatch(r"-?[0-9]{1,9}", text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"`{truncate(text, _SHOWN)}` is not a whole number")
 
 
 def positive_integer(text: str) -> int:
@@ -190,6 +203,15 @@ def whole_number(text: str) -> int:
     if re.fullmatch(r"[0-9]{1,9}", text):
         return int(text)
     raise argparse.ArgumentTypeError(f"`{truncate(text, _SHOWN)}` is not a whole number")
+
+
+def seed(text: str) -> int:
+    """Return a random seed, which k6 and JSON keep exactly; argparse shows the error."""
+    if re.fullmatch(rf"-?[0-9]{{1,{MAX_SEED_DIGITS}}}", text):
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"`{truncate(text, _SHOWN)}` is not a whole number of up to {MAX_SEED_DIGITS} digits"
+    )
 
 
 def positive_number(text: str) -> float:

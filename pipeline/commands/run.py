@@ -136,11 +136,11 @@ def add_measurement(parser: argparse.ArgumentParser, *, has_pairs: bool = True) 
     )
     parser.add_argument(
         "--load-pods",
-        type=int,
+        type=options.whole_number,
         metavar="N",
         help="send the load from N pods of the cluster, instead of from this machine",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="random seed")
+    options.add_seed(parser)
     parser.add_argument(
         "--prior",
         metavar="FILE|none",
@@ -278,6 +278,6 @@ def print_answer(args: argparse.Namespace, report: "Report", next_step: str = ""
 
 def _pairs(text: str) -> int | str:
     try:
-        return text if text == AUTO else int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"give a number or `{AUTO}`, not `{text}`") from None
+        return text if text == AUTO else options.integer(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}: give a number or `{AUTO}`") from None

@@ -72,7 +72,7 @@ def add(commands: "options.Commands") -> None:
         metavar="N",
         help="watches of Secrets, and as many of ConfigMaps, in each Project (default: 1)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="random seed")
+    options.add_seed(parser)
     options.add_environment(parser, "local")
     options.add_out(parser)
     options.add_json(parser, "the answer")

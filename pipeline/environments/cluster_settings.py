@@ -2,11 +2,11 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import Field, StringConstraints
 
 from pipeline.environments.profile import ProfileSettings
 from pipeline.model.subject import Product
-from pipeline.storage.settings import Settings
+from pipeline.storage.settings import Seconds, Settings
 
 MAX_LOAD_PODS = 100
 """Most load pods of a run: their results are downloaded one after the other."""
@@ -22,8 +22,8 @@ class Resources(Settings):
         memory_mib: Memory limit; nine tenths of it are the container's GOMEMLIMIT.
     """
 
-    cpu: PositiveFloat | None = None
-    memory_mib: PositiveInt = 1024
+    cpu: Annotated[float, Field(ge=0.001, le=1024)] | None = None
+    memory_mib: Annotated[int, Field(ge=16, le=2**24)] = 1024
 
     def __str__(self) -> str:
         return f"{'' if self.cpu is None else f'{self.cpu:g} CPU, '}{self.memory_mib} MiB"
@@ -42,7 +42,7 @@ class LoadPodSettings(Settings):
     resources: Resources = Resources(memory_mib=1024)
     node_selector: dict[str, str] = Field(default_factory=dict)
     k6_operator: Literal["auto", "never"] = "auto"
-    keep_m: PositiveInt = 60
+    keep_m: Annotated[int, Field(ge=1, le=43_200)] = 60
 
 
 class Toleration(Settings):
@@ -77,16 +77,16 @@ class ClusterSettings(ProfileSettings):
         load: Settings of those pods.
     """
 
-    ready_s: PositiveFloat = 120.0
-    gone_s: PositiveFloat = 60.0
+    ready_s: Seconds = 120.0
+    gone_s: Seconds = 60.0
     prefix: _Name = "milo-perf"
-    expires_h: PositiveFloat = 6.0
+    expires_h: Annotated[float, Field(gt=0, le=744)] = 6.0
     registry: str = ""
     pull_secret: Annotated[str, Field(pattern=r"^$|^[a-z0-9.-]+/[a-z0-9.-]+$")] = ""
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     storage_class: str = ""
-    storage_gib: PositiveInt = 10
+    storage_gib: Annotated[int, Field(ge=1, le=65_536)] = 10
     server: Resources = Resources(memory_mib=3072)
     manager: Resources = Resources(memory_mib=1024)
     etcd: Resources = Resources(memory_mib=1024)

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import PositiveFloat
-
 from pipeline.environments import bootstrap, components
 from pipeline.environments.balancer import Frontend, find_leader, start_balancer
 from pipeline.environments.credentials import Credentials, create_credentials
@@ -20,6 +18,7 @@ from pipeline.model.health import Check
 from pipeline.model.ports import Artifact, Program, Target
 from pipeline.model.replicas import replica_names
 from pipeline.model.subject import Arm, Product
+from pipeline.storage.settings import Seconds
 from pipeline.system import http_client, processes, tls
 from pipeline.system.errors import ConfigError, LaunchError, SubjectDiedError
 from pipeline.system.log import log
@@ -40,7 +39,7 @@ class LocalSettings(ProfileSettings):
     """
 
     kind: Literal["local"] = "local"
-    ready_s: PositiveFloat = 60.0
+    ready_s: Seconds = 60.0
 
     is_here: ClassVar[bool] = True
     starts_images: ClassVar[bool] = False

@@ -86,6 +86,14 @@ def with_profile(settings: EnvironmentSettings, profile: str) -> EnvironmentSett
     return with_setting(settings, "profile", profile, f"--profile {profile}")
 
 
+def with_life(settings: EnvironmentSettings, life_s: float) -> EnvironmentSettings:
+    """Return the settings with namespaces that a sweep leaves alone while a launch lives."""
+    expires_h = getattr(settings, "expires_h", None)
+    if expires_h is None:
+        return settings
+    return with_setting(settings, "expires_h", max(expires_h, life_s / 3600 + 1), "expires_h")
+
+
 def to_values(settings: EnvironmentSettings) -> dict[str, Any]:
     """Return the kind, and all values that are not the default, for JSON."""
     values = _ADAPTER.dump_python(settings, mode="json", exclude_defaults=True)

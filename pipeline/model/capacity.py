@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from pipeline.model.limit import QUANTITIES, Limit
 from pipeline.model.results import Machine, Tool
-from pipeline.model.sizing import require_object_bytes
 from pipeline.model.subject import Subject
 
 
@@ -91,7 +90,6 @@ class CapacityQuestion:
         for name in ("start", "projects", "object_bytes", "repeats"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1")
-        require_object_bytes(self.object_bytes)
         for name in ("budget_s", "rate", "hold_s", "resolution"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name}: must be finite and above zero")

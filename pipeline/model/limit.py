@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from pipeline.model.bounds import MAX_SECONDS
+
 OPERATIONS = ("get", "list", "create", "update", "delete")
 COMPONENTS = ("server", "manager", "etcd")
 STATISTICS = ("p50", "p90", "p95", "p99", "mean")
@@ -159,13 +161,15 @@ def parse_limit(text: str) -> Limit:
     value = float(number or "nan")
     require(number, match.start("number"), "a number, such as 1 or 0.5")
     require(value > 0, match.start("number"), "a number above zero")
-    require(value < math.inf, match.start("number"), "a smaller number")
     units = "no unit" if syntax.units is _COUNTS else f"a unit: {', '.join(syntax.units)}"
     require(unit in syntax.units, match.start("unit"), units)
+    below = value * syntax.units[unit]
+    largest = MAX_SECONDS / 2 if syntax.base == "s" else math.inf  # twice that is waited for
+    require(below < largest, match.start("number"), "a smaller number")
     require(not match["rest"], match.start("rest"), "the end of the limit")
     name = f"{word}({argument})" if has_argument else word
     name = _OTHER_NAMES.get(name, name)
-    return Limit(name, value * syntax.units[unit], re.sub(r"\s+", "", text))
+    return Limit(name, below, re.sub(r"\s+", "", text))
 
 
 def parse_limits(texts: Sequence[str]) -> tuple[Limit, ...]:

@@ -25,9 +25,6 @@ COPIES_IN_MEMORY = 4
 COPIES_ON_DISK = 2
 """Copies of an object's data on disk: etcd's log and its database."""
 
-MAX_OBJECT_BYTES = 2**20
-"""Largest data of a Secret or a ConfigMap that Kubernetes accepts."""
-
 OBJECT_MEMORY = 2e3
 """Memory of an object beside its data, in bytes.  With `COPIES_IN_MEMORY` it explains the 1,733 MB
 measured for 10,000 objects of 1,000 bytes in 50 Projects of Milo v0.30.0."""
@@ -106,12 +103,6 @@ class ResourceEstimate:
     memory: float
     files: float
     disk: float
-
-
-def require_object_bytes(size: int) -> None:
-    """Raise ValueError if no server accepts an object of a size."""
-    if size > MAX_OBJECT_BYTES:
-        raise ValueError(f"object_bytes: Kubernetes accepts {MAX_OBJECT_BYTES:,} at most")
 
 
 def footprint(product: Product, *, is_shared: bool | None, replicas: int = 1) -> Footprint:

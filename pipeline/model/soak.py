@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from pipeline.model.limit import COMPONENTS, Limit
 from pipeline.model.results import Machine, Tool
-from pipeline.model.sizing import require_object_bytes
 from pipeline.model.subject import Subject
 
 SOAK_QUANTITIES: dict[str, str] = {
@@ -157,7 +156,6 @@ class SoakQuestion:
         for name in ("projects", "objects", "object_bytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1")
-        require_object_bytes(self.object_bytes)
         if not 0 <= 2 * self.watches * self.projects <= MOST_WATCHES:
             raise ValueError(f"watches: a cycle can hold {MOST_WATCHES} in all its Projects")
         for limit in self.limits:

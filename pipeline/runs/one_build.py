@@ -16,6 +16,7 @@ from pipeline.model.ports import Artifact, EnvironmentSettings, Program, Target
 from pipeline.model.replicas import by_component
 from pipeline.model.request import CapacityRequest, SoakRequest
 from pipeline.model.results import Machine, Tool
+from pipeline.model.sizing import ObjectCounts
 from pipeline.model.soak import Soak
 from pipeline.runs import preflight
 from pipeline.runs.folder import RunFolder
@@ -43,10 +44,25 @@ class OneBuild:
         return {**toolchain.tools_of(self.programs), "milo-perf": toolchain.own_version()}
 
 
-def prepare(request: CapacityRequest | SoakRequest, command: str) -> OneBuild:
-    """Return the build of a new request, built, and its programs; nothing has been started."""
+def prepare(
+    request: CapacityRequest | SoakRequest, command: str, counts: ObjectCounts, out: Path
+) -> OneBuild:
+    """Return the build of a new request, built, and its programs; nothing has been started.
+
+    Args:
+        request: Request.
+        command: Name of the command.
+        counts: What exists at the same time, at least.
+        out: Folder of the results.
+
+    Raises:
+        ConfigError: The environment cannot be used, or what must exist does not fit this machine.
+        LaunchError: The build cannot be made, or cannot be packed into an image.
+    """
     settings = environment_of(request, command)
     spec = spec_of(request.candidate)
+    if settings.is_here:
+        preflight.require_fit(counts, spec, settings, out)
     preflight.require_packable(settings, [spec])
     artifact = toolchain.artifact(spec, request.build)
     return OneBuild(artifact, toolchain.programs_of((*settings.needs, "k6")), settings)

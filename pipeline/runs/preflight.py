@@ -69,6 +69,21 @@ def require(plan: Plan, specs: Sequence[Spec], out: Path, headroom: Headroom | N
     )
 
 
+def require_fit(
+    counts: sizing.ObjectCounts, spec: Spec, environment: EnvironmentSettings, out: Path
+) -> None:
+    """Raise ConfigError if one build with so many objects does not fit this machine."""
+    is_shared = toolchain.shares_etcd_connections(spec)
+    build = sizing.footprint(spec.product, is_shared=is_shared, replicas=environment.replicas)
+    needed = sizing.estimate(counts, build, Interleave.TRIAL, 0.0)
+    if shortfalls := sizing.shortfalls(needed, toolchain.headroom(out)):
+        raise ConfigError(
+            f"{counts.projects:,} Projects and {counts.objects:,} objects do not fit this machine:"
+            f" {'; '.join(shortfalls)}",
+            hint="use a larger machine, or begin with fewer or smaller objects",
+        )
+
+
 def require_packable(environment: EnvironmentSettings, specs: Sequence[Spec]) -> None:
     """Raise LaunchError if a binary that exists cannot be packed into an image for a cluster."""
     if not environment.starts_images:

@@ -154,7 +154,8 @@ def max_pairs(suite: Suite) -> int:
     metrics = [metric for _, metric in suite.keyed_metrics()]
     denominators = sum(metric.scale is Scale.DIFFERENCE for metric in metrics)
     per_trial = len(metrics) + denominators + _VALUES_PER_TRIAL
-    return min(MAX_PAIRS, strict_json.OURS.values // (len(Arm) * per_trial))
+    readable = strict_json.OURS.values // (len(Arm) * per_trial)
+    return min(MAX_PAIRS, readable) - suite.max_invalid
 
 
 def resolve_environment(request: RunRequest, default: EnvironmentSettings) -> EnvironmentSettings:

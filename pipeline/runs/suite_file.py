@@ -36,10 +36,11 @@ from pipeline.model.metric import (
     Scale,
     percent_question,
 )
+from pipeline.model.request import MAX_PAIRS
 from pipeline.model.subject import Product
 from pipeline.probes.registry import OptInProbe
 from pipeline.storage import codec, toml_file
-from pipeline.storage.settings import Settings, from_table
+from pipeline.storage.settings import CountOrZero, Seconds, Settings, from_table
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
@@ -235,11 +236,11 @@ class Suite(Settings):
 
     name: Annotated[str, Field(pattern=_NAME)]
     description: str
-    pairs: Annotated[int, Field(ge=2)]
-    budget_s: Annotated[float, Field(gt=0)] | None = None
+    pairs: Annotated[int, Field(ge=2, le=MAX_PAIRS)]
+    budget_s: Seconds | None = None
     stop_at_red: bool = False
     settled: Literal["keep", "leave-out"] = "keep"
-    max_invalid: Annotated[int, Field(ge=0)] = 2
+    max_invalid: CountOrZero = 2
     environment: AnyEnvironmentSettings
     workloads: Annotated[tuple[Workload, ...], Field(alias="workload", min_length=1)]
 

@@ -5,6 +5,7 @@ this process (see die_with_parent.py), and so do its children (see watchdog.py).
 from the main thread.  Ctrl-C stops all of them at the same moment.
 """
 
+import atexit
 import os
 import re
 import resource
@@ -451,6 +452,7 @@ def stop(services: Sequence[Service], grace_s: float | None = None) -> None:
 @cache
 def _watchdog() -> "subprocess.Popen[bytes]":
     """Start the process that kills the groups of running programs when this process dies."""
+    atexit.register(_end_watchdog)
     return subprocess.Popen(
         [*_PYTHON, str(_WATCHDOG)],
         stdin=subprocess.PIPE,
@@ -460,6 +462,11 @@ def _watchdog() -> "subprocess.Popen[bytes]":
         cwd="/",
         start_new_session=True,
     )
+
+
+def _end_watchdog() -> None:
+    with _watchdog():
+        pass  # closes its stdin, and waits
 
 
 def _tell_watchdog(line: str) -> None:

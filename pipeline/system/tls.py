@@ -10,7 +10,7 @@ from pathlib import Path
 ADDRESS = "127.0.0.1"
 ADDRESS_IN_USE = "address already in use"  # error of a Go server whose port was taken meanwhile
 MAX_STARTS = 3  # of a server whose port was taken
-_LIFETIME = dt.timedelta(days=2)
+_LIFETIME = dt.timedelta(days=40)  # longer than the longest soak, see model/bounds.py
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def test_a_good_suite_is_read(tmp_path: Path) -> None:
         pytest.param("pairs = 3", 'pairs = "x"', 3, "valid integer", id="wrong type"),
         pytest.param('kind = "local"', 'kind = "moon"', 6, "local", id="environment"),
         pytest.param('"tiny"', f'"{"x" * 300}"', 1, "should match pattern", id="long name"),
-        pytest.param("rate = 10.0", "rate = -1", 14, "greater than 0", id="rate"),
+        pytest.param("rate = 10.0", "rate = -1", 14, "greater than or equal to 0.001", id="rate"),
         pytest.param("duration_s", "duratoin_s", 15, "did you mean `duration_s`", id="in a table"),
         pytest.param(
             'get}/p50"\nunit = "s"', 'get}/p50"\nunit = "ms"', 29, "`ms` is not one of", id="unit"

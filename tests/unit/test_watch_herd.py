@@ -176,7 +176,7 @@ def test_a_result_that_cannot_be_read_is_one_error(tmp_path: Path, text: str) ->
     [
         pytest.param({"watches": 9}, "10 are needed", id="few watches"),
         pytest.param({"watches": 1_000_000}, "less than or equal to 100000", id="many watches"),
-        pytest.param({"rate": 0}, "greater than 0", id="no rate"),
+        pytest.param({"rate": 0}, "greater than or equal to 0.001", id="no rate"),
         pytest.param({"list_ways": ["all"]}, "Input should be 'page'", id="unknown way"),
         pytest.param({"list_ways": []}, "at least 1 item", id="no way"),
         pytest.param({"script": "x.js"}, "Extra inputs", id="unknown key"),

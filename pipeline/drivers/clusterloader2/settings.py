@@ -3,19 +3,12 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import (
-    Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.drivers.clusterloader2 import phases
 from pipeline.drivers.clusterloader2.phases import CONFIGS, KINDS, ControlPlane, LoadStage
 from pipeline.drivers.load_files import LoadFromFiles, refuse_folder, require_file
+from pipeline.storage.settings import Count, CountOrZero, ObjectBytes, Rate, Seconds
 from pipeline.system import paths
 
 _TIMEOUT_FACTOR, _TIMEOUT_SLACK_S = 3.0, 30.0
@@ -65,14 +58,14 @@ class ClusterLoader2(LoadFromFiles):
     kind: Literal["clusterloader2"]
     config: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
     where: ControlPlane = ControlPlane.ROOT
-    rate: PositiveFloat
-    projects: NonNegativeInt = 0
-    objects: NonNegativeInt = 0
-    object_bytes: PositiveInt = 1000
-    cycles: PositiveInt = 1
-    duration_s: PositiveFloat
-    ready_s: PositiveFloat = 60.0
-    gone_s: PositiveFloat | None = None
+    rate: Rate
+    projects: CountOrZero = 0
+    objects: CountOrZero = 0
+    object_bytes: ObjectBytes = 1000
+    cycles: Count = 1
+    duration_s: Seconds
+    ready_s: Seconds = 60.0
+    gone_s: Seconds | None = None
     prometheus: bool = False
     prometheus_url: str = ""
     parameters: dict[Annotated[str, Field(pattern=r"^CL2_[A-Z0-9_]+$")], int | float | str] = Field(
@@ -96,6 +89,17 @@ class ClusterLoader2(LoadFromFiles):
     def _has_projects(self) -> Self:
         if not self.projects and (self.where is ControlPlane.PROJECTS or self.stages[1:]):
             raise ValueError("give `projects`: this load is of Projects")
+        return self
+
+    @model_validator(mode="after")
+    def _ends_in_time(self) -> Self:
+        places = self.projects if len(self.stages) > 1 else 1
+        begun = self.cycles * (places * self.objects * KINDS or self.projects)
+        if begun / self.rate > self.longest_s:
+            raise ValueError(
+                f"{begun:,} objects at a rate of {self.rate:g} takes {begun / self.rate:,.0f} s,"
+                f" and the load is given up after {self.longest_s:g} s"
+            )
         return self
 
     @property

@@ -4,18 +4,19 @@ import posixpath
 import re
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.drivers.load_files import LoadFromFiles, refuse_folder, require_file
+from pipeline.model.bounds import MAX_VUS
+from pipeline.storage.settings import (
+    Count,
+    CountOrZero,
+    ObjectBytes,
+    Rate,
+    Seconds,
+    SecondsOrZero,
+    require_load,
+)
 
 SCRIPTS = "k6_scripts"
 _NAMED = r"[\w\s{},*$]*"  # the names of an import or an export
@@ -71,21 +72,21 @@ class K6(LoadFromFiles):
 
     kind: Literal["k6"]
     script: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.js$")]
-    rate: PositiveFloat | None = None
-    iterations: PositiveInt | None = None
-    duration_s: PositiveFloat
-    warmup_s: NonNegativeFloat = 0.0
-    projects: NonNegativeInt = 0
-    objects: NonNegativeInt = 0
-    object_bytes: PositiveInt = 1000
+    rate: Rate | None = None
+    iterations: Count | None = None
+    duration_s: Seconds
+    warmup_s: SecondsOrZero = 0.0
+    projects: CountOrZero = 0
+    objects: CountOrZero = 0
+    object_bytes: ObjectBytes = 1000
     parameters: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], int | float | str] = (
         Field(default_factory=dict)
     )
     restarts: bool = False
-    requests_per_iteration: PositiveFloat = 1.0
-    request_timeout_s: PositiveFloat = 5.0
-    deadline_s: PositiveFloat = 30.0
-    setup_s: PositiveFloat = 90.0
+    requests_per_iteration: Annotated[float, Field(gt=0, le=1e9)] = 1.0
+    request_timeout_s: Seconds = 5.0
+    deadline_s: Seconds = 30.0
+    setup_s: Seconds = 90.0
     max_failed_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
     max_rate_error: Annotated[float, Field(gt=0, lt=1)] = 0.05
     max_generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.9
@@ -126,6 +127,19 @@ class K6(LoadFromFiles):
             raise ValueError("give either `rate` (an open load) or `iterations` (fixed work)")
         if self.rate is None and self.warmup_s:
             raise ValueError("`warmup_s` is of an open load only")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_sent(self) -> Self:
+        if self.rate is None:
+            return self
+        require_load(self.rate, self.duration_s)
+        vus = self.rate * 2 * self.request_timeout_s
+        if vus > MAX_VUS:
+            raise ValueError(
+                f"a rate of {self.rate:g} with requests of up to {self.request_timeout_s:g} s needs"
+                f" {vus:,.0f} VUs, and k6 has {MAX_VUS:,} at most"
+            )
         return self
 
     @property

@@ -3,16 +3,18 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
-from pipeline.storage.settings import Settings
+from pipeline.model.bounds import MAX_RATE, MAX_SECONDS
+from pipeline.storage.settings import (
+    Count,
+    CountOrZero,
+    ObjectBytes,
+    Rate,
+    Seconds,
+    Settings,
+    require_load,
+)
 from pipeline.system import paths
 
 PROGRAM = "watch-herd"
@@ -57,20 +59,20 @@ class WatchHerd(Settings):
 
     kind: Literal["watch-herd"]
     watches: Annotated[int, Field(ge=1, le=100_000)]
-    rate: PositiveFloat
-    list_rate: NonNegativeFloat = 0.0
-    projects: PositiveInt
-    objects: NonNegativeInt = 0
-    object_bytes: PositiveInt = 1000
-    duration_s: PositiveFloat
+    rate: Rate
+    list_rate: Annotated[float, Field(ge=0, le=MAX_RATE)] = 0.0
+    projects: Count
+    objects: CountOrZero = 0
+    object_bytes: ObjectBytes = 1000
+    duration_s: Seconds
     list_ways: Annotated[tuple[ListWay, ...], Field(min_length=1)] = get_args(ListWay)
-    watch_timeout_s: NonNegativeInt = 0
+    watch_timeout_s: Annotated[int, Field(ge=0, le=MAX_SECONDS)] = 0
     watch_list: bool = False
-    page_size: PositiveInt = 100
-    request_timeout_s: PositiveFloat = 5.0
-    drain_s: PositiveFloat = 5.0
-    sync_s: PositiveFloat = 60.0
-    setup_s: PositiveFloat = 180.0
+    page_size: Count = 100
+    request_timeout_s: Seconds = 5.0
+    drain_s: Seconds = 5.0
+    sync_s: Seconds = 60.0
+    setup_s: Seconds = 180.0
     max_generator_cpu: Annotated[float, Field(gt=0, le=1)] = 0.6
 
     @model_validator(mode="after")
@@ -80,6 +82,11 @@ class WatchHerd(Settings):
                 f"{self.watches} watches do not reach both kinds of objects in"
                 f" {self.projects} Projects: {_KINDS * self.projects} are needed"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _writes_something(self) -> Self:
+        require_load(self.rate, self.duration_s)
         return self
 
     @property

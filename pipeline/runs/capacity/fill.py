@@ -66,23 +66,28 @@ def fill(
         CommandError: k6 failed, and not only some of what it sent.
         LoadError: What `check` raises.
     """
-    asked = len(span) * (question.projects if things is CountedResource.OBJECTS else 1)
-    settings = K6(
-        kind="k6",
-        script=SCRIPT,
-        iterations=asked,
-        duration_s=FILL_S,
-        projects=question.projects,
-        object_bytes=question.object_bytes,
-        deadline_s=ready_timeout_s(question.limits),
-        parameters={"MODE": things.value, "FROM": span.start},
-    )
+    settings = fill_settings(question, things, span)
+    asked = settings.iterations or 0
     reason = run_script(settings, target, program, out, seed=question.seed, check=check)
     if reason:
         return FillResult(asked=asked, missing=asked, most_common_error=reason, ready_s=None)
     result = _read_result(out / POINTS, asked)
     (out / POINTS).unlink()  # hundreds of bytes for each object, and read only once
     return result
+
+
+def fill_settings(question: CapacityQuestion, things: CountedResource, span: range) -> K6:
+    """Return the load that makes Projects, or objects in every Project, by number."""
+    return K6(
+        kind="k6",
+        script=SCRIPT,
+        iterations=len(span) * (question.projects if things is CountedResource.OBJECTS else 1),
+        duration_s=FILL_S,
+        projects=question.projects,
+        object_bytes=question.object_bytes,
+        deadline_s=ready_timeout_s(question.limits),
+        parameters={"MODE": things.value, "FROM": span.start},
+    )
 
 
 def probe_settings(question: CapacityQuestion, n: int) -> K6:

@@ -1,10 +1,13 @@
 """`capacity`: from a request to the capacity of a build, in a folder."""
 
+import math
 import time
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from pipeline.environments import registry
 from pipeline.judge.forecast import MIN_SIZES, forecast_capacity
@@ -13,10 +16,16 @@ from pipeline.model.capacity import Capacity, CapacityQuestion, CountedResource,
 from pipeline.model.forecast import CapacityForecast, parse_machine
 from pipeline.model.limit import parse_limits
 from pipeline.model.request import CapacityRequest
+from pipeline.model.sizing import OBJECT_KINDS, ObjectCounts, object_counts
 from pipeline.render.capacity import capacity_text, curve_svg
 from pipeline.runs import trust
 from pipeline.runs.capacity import search
-from pipeline.runs.capacity.fill import MAX_TIMEOUT_S, SCRIPT
+from pipeline.runs.capacity.fill import (
+    MAX_TIMEOUT_S,
+    SCRIPT,
+    fill_settings,
+    probe_settings,
+)
 from pipeline.runs.capacity.launcher import K6Launcher
 from pipeline.runs.capacity.search_loop import run_search
 from pipeline.runs.folder import RunFolder
@@ -30,6 +39,7 @@ from pipeline.runs.one_build import (
 from pipeline.runs.plan import draw_seed
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
+from pipeline.storage.settings import first_problem
 from pipeline.system import paths, progress
 from pipeline.system.errors import ConfigError, Exit, LoadError
 from pipeline.system.log import log
@@ -66,6 +76,10 @@ def question_of(request: CapacityRequest) -> CapacityQuestion:
             forecast=request.forecast,
             machine=request.machine,
         )
+        fill_settings(question, things, range(question.start))
+        probe_settings(question, question.start)
+    except ValidationError as error:
+        raise ConfigError(f"k6 cannot apply this load: {first_problem(error)}") from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
     if things is CountedResource.PROJECTS and request.projects is not None:
@@ -146,7 +160,7 @@ def run(request: CapacityRequest, out: Path) -> Capacity:
     question = question_of(request)
     folder = RunFolder(out, "capacity")
     folder.require_new()
-    build = prepare(request, "capacity")
+    build = prepare(request, "capacity", _first_counts(question), out)
     capacity = Capacity(
         question=question,
         subject=build.artifact.subject,
@@ -161,6 +175,14 @@ def run(request: CapacityRequest, out: Path) -> Capacity:
     codec.CAPACITY.write(out / CAPACITY, capacity)
     trust.note(_origin(folder, capacity), out)
     return _search(capacity, build, folder)
+
+
+def _first_counts(question: CapacityQuestion) -> ObjectCounts:
+    """Return what exists at the first N."""
+    if question.things is CountedResource.PROJECTS:
+        return object_counts([(question.start, 1, question.object_bytes)])
+    of_each_kind = math.ceil(question.start / OBJECT_KINDS)
+    return object_counts([(question.projects, of_each_kind, question.object_bytes)])
 
 
 def resume(out: Path, budget_s: float | None = None, *, is_trusted: bool = False) -> Capacity:
@@ -224,7 +246,9 @@ def _search(capacity: Capacity, build: OneBuild, folder: RunFolder) -> Capacity:
     with (
         folder.measuring(lambda: (f"{len(latest.steps)} steps",)),
         progress.show_progress() as shown,
-        build.settings.open(build.programs) as environment,
+        registry.with_life(build.settings, capacity.question.budget_s).open(
+            build.programs
+        ) as environment,
     ):
         deadline_s = time.monotonic() + capacity.question.budget_s - capacity.spent_s
         launcher = K6Launcher(

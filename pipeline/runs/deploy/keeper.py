@@ -15,9 +15,8 @@ from pathlib import Path
 
 from pipeline import toolchain
 from pipeline.environments import registry
-from pipeline.environments.registry import ENVIRONMENT_SETTINGS
 from pipeline.model.deployment import DeployedArm, Deployment, DeploymentState
-from pipeline.model.ports import Artifact, Environment, EnvironmentSettings, Target
+from pipeline.model.ports import Artifact, Environment, Target
 from pipeline.model.subject import Arm
 from pipeline.runs import run
 from pipeline.runs.deploy import channel
@@ -74,7 +73,7 @@ def _keep(folder: DeploymentFolder) -> str:
     programs = toolchain.programs_of(plan.suite.environment.needs)
     pair = next(one for one in plan.order() if one.number >= results.pairs)
     wanted: Relaunch | str = Relaunch(pair.order)
-    settings = _with_expiry(plan.suite.environment, folder.read().life_s)
+    settings = registry.with_life(plan.suite.environment, folder.read().life_s)
     with (
         settings.open(programs) as environment,
         channel.open_listener(folder.socket) as server,
@@ -214,13 +213,6 @@ class _Answers:
     def _update(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.folder.write(deployment)
-
-
-def _with_expiry(environment: EnvironmentSettings, life_s: float) -> EnvironmentSettings:
-    """Return the settings of an environment whose namespaces expire after the deployment."""
-    if "expires_h" not in ENVIRONMENT_SETTINGS[environment.kind].model_fields:
-        return environment
-    return registry.with_setting(environment, "expires_h", life_s / 3600 + 1, "--for")
 
 
 def _deployed(

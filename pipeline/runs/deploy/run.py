@@ -22,7 +22,7 @@ from pipeline.system.errors import ConfigError, LaunchError
 from pipeline.system.log import log, step
 
 LIFE_S = 2 * 3600.0
-MAX_LIFE_S = 24 * 3600.0  # certificates of a launch end after two days
+MAX_LIFE_S = 24 * 3600.0
 """Default and longest life of a deployment, in seconds."""
 
 _POLL_S = 0.1

@@ -7,11 +7,14 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from pipeline.environments import registry
 from pipeline.model import headroom
 from pipeline.model.limit import parse_limits
 from pipeline.model.ports import Target
 from pipeline.model.request import SoakRequest
+from pipeline.model.sizing import object_counts
 from pipeline.model.soak import GrowthVerdict, Soak, SoakEnd, SoakQuestion
 from pipeline.model.subject import Arm
 from pipeline.render.soak import soak_svg, soak_text
@@ -28,10 +31,11 @@ from pipeline.runs.one_build import (
     require_measurable,
 )
 from pipeline.runs.plan import draw_seed
-from pipeline.runs.soak.cycle import SCRIPT, CycleRunner
+from pipeline.runs.soak.cycle import SCRIPT, CycleRunner, settings_of
 from pipeline.runs.soak.cycle_loop import run_cycles
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
+from pipeline.storage.settings import first_problem
 from pipeline.system import paths, progress
 from pipeline.system.errors import ConfigError, Exit, LoadError
 from pipeline.system.log import log
@@ -41,13 +45,14 @@ REPORT_TEXT = "soak.txt"
 CURVES = "soak.svg"
 
 _GUARD_S = 1.0
+_REQUEST_S = 0.001  # of the fastest build
 
 
 def question_of(request: SoakRequest) -> SoakQuestion:
     """Return the question of a request, or raise ConfigError if it cannot be answered."""
     try:
         limits = parse_limits(request.limits) if request.limits else ()
-        return SoakQuestion(
+        question = SoakQuestion(
             lasts_s=request.lasts_s,
             limits=limits,
             projects=request.projects,
@@ -57,8 +62,19 @@ def question_of(request: SoakRequest) -> SoakQuestion:
             deadline_s=ready_timeout_s(limits),
             seed=draw_seed(request.seed),
         )
+        cycle = settings_of(question)
+    except ValidationError as error:
+        raise ConfigError(f"k6 cannot apply this load: {first_problem(error)}") from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    requests = cycle.requests_expected(1)
+    if requests * _REQUEST_S > cycle.longest_s:
+        raise ConfigError(
+            f"a cycle of {requests:,} requests, one after the other, does not end within"
+            f" {cycle.longest_s:g} s",
+            hint="fewer --objects",
+        )
+    return question
 
 
 def run(request: SoakRequest, out: Path) -> Soak:
@@ -66,7 +82,11 @@ def run(request: SoakRequest, out: Path) -> Soak:
     question = question_of(request)
     folder = RunFolder(out, "soak")
     folder.require_new()
-    build = prepare(request, "soak")
+    watches = 2 * question.projects * question.watches
+    counts = object_counts(
+        [(question.projects, question.objects, question.object_bytes)], watches=watches
+    )
+    build = prepare(request, "soak", counts, out)
     soak = Soak(
         question=question,
         subject=build.artifact.subject,
@@ -132,7 +152,9 @@ def _measure(soak: Soak, build: OneBuild, folder: RunFolder) -> Soak:
     with (
         folder.measuring(lambda: (f"{len(latest.cycles)} cycles",)),
         progress.show_progress() as shown,
-        build.settings.open(build.programs) as environment,
+        registry.with_life(build.settings, soak.question.lasts_s).open(
+            build.programs
+        ) as environment,
     ):
         launch_out = new_folder(out / "launches" / f"{number:03}")
         shown.stage("start the servers", soak.question.lasts_s - soak.spent_s)
