@@ -71,7 +71,7 @@ class KindSettings(ClusterSettings):
 
     @property
     def folder(self) -> Path:
-        """Folder with configuration, kubeconfig and log; it exists as long as the cluster."""
+        """Folder with configuration and kubeconfig; it exists as long as the cluster."""
         return paths.cache() / "kind" / self.name
 
     @property
@@ -232,13 +232,9 @@ class KindCluster:
         return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
     def _run(self, arguments: Sequence[str], timeout_s: float) -> None:
-        output = self.folder / "kind.log"
-        output.unlink(missing_ok=True)
         try:
             with exclusive_lock(paths.cache() / "kind.lock", "changing a kind cluster"):
-                processes.run(
-                    [str(self.program.path), *arguments], output=output, timeout_s=timeout_s
-                )
+                processes.run_for_output([str(self.program.path), *arguments], timeout_s=timeout_s)
         except PipelineError as error:
             raise LaunchError(
                 f"kind: {error}", hint=f"{_advice(error.hint)}{error.hint}"

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -265,6 +266,28 @@ def run(
     check()
     if not status.is_success:
         raise CommandError(argv, status, log_tail(output))
+
+
+def run_for_output(
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> str:
+    """Run a program to its end, and return what it printed, warnings included; no file is kept.
+
+    Raises:
+        CommandError: The program could not be started, failed, or took too long.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "output")
+        try:
+            run(argv, output=output, timeout_s=timeout_s, env=env, cwd=cwd)
+        except CommandError as error:
+            tail = error.tail.replace(f", of {output}", "")
+            raise CommandError(argv, error.status, tail, message=str(error)) from None
+        return output.read_text(encoding="utf-8", errors="replace")
 
 
 def cpu_of_children_s() -> float:

@@ -44,6 +44,7 @@ class Recipe:
         cost: Usual cost of a first build, such as `about 2 minutes, 500 MB`.
         packages: Number of packages that a first build compiles, for its progress; 0 if unknown.
         version: Version; `ours` for a program of this project.
+        tree: Git tree of a module that is in its folder only while it is built; empty otherwise.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Recipe:
     cost: str
     packages: int = 0
     version: str = "ours"
+    tree: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +242,11 @@ def _compile(recipe: Recipe, go: Go, out: Path, output: Path) -> None:
         )
     except processes.CommandError as error:
         again = shlex.join([*(f"{name}={value}" for name, value in go.environment), *argv])
+        by_hand = "" if recipe.tree else f"\nto try it by hand, in that folder: env {again}"
+        place = f"of the git tree {recipe.tree}" if recipe.tree else f"in {recipe.module}"
         raise LaunchError(
-            f"{recipe.title} could not be built in {recipe.module}: {error}",
-            hint=f"{_problem(error, output)}\nto try it by hand, in that folder: env {again}",
+            f"{recipe.title} could not be built {place}: {error}",
+            hint=f"{_problem(error, output)}{by_hand}",
         ) from error
     log.info("built %s in %.0f s", recipe.title, time.monotonic() - began)
 

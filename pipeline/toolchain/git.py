@@ -105,14 +105,15 @@ def extract(tree_id: str, checkout: Path, into: Path) -> None:
     with tempfile.TemporaryDirectory() as aside:
         archive = Path(aside, "source.zip")
         try:
-            processes.run(
+            processes.run_for_output(
                 ["git", "archive", "--format=zip", f"--output={archive}", tree_id],
-                output=Path(aside, "log"),
                 timeout_s=_TIMEOUT_S,
                 cwd=Path(repository),  # in a subfolder, git would look for that folder in the tree
             )
         except processes.CommandError as error:
-            raise BaselineError(str(error), hint=error.hint) from error
+            raise BaselineError(
+                f"the source tree {tree_id} cannot be read: {_problem(error)}", hint=error.hint
+            ) from error
         with zipfile.ZipFile(archive) as source:  # stays inside the folder: no links, no `..`
             source.extractall(into)
 
@@ -152,19 +153,22 @@ def _is_fixed(folder: Path, revision: str) -> bool:
 
 def _fetch(arguments: list[str], url: str) -> None:
     log.info("fetching %s", url)
-    with tempfile.TemporaryDirectory() as aside:
-        try:
-            processes.run(
-                ["git", *arguments],
-                output=Path(aside, "log"),
-                timeout_s=_FETCH_TIMEOUT_S,
-                env={"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"},
-            )
-        except processes.CommandError as error:
-            raise LaunchError(
-                f"{url} cannot be fetched: {error}",
-                hint="a clone that is here works too: source:DIR@REVISION",
-            ) from error
+    try:
+        processes.run_for_output(
+            ["git", *arguments],
+            timeout_s=_FETCH_TIMEOUT_S,
+            env={"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"},
+        )
+    except processes.CommandError as error:
+        raise LaunchError(
+            f"{url} cannot be fetched: {_problem(error)}",
+            hint=f"{error.hint}\na clone that is here works too: source:DIR@REVISION",
+        ) from error
+
+
+def _problem(error: processes.CommandError) -> str:
+    """Return how git ended, without its command line, which has folders that are gone."""
+    return f"git {error.status}" if error.status else f"{error}"
 
 
 def newest_release(folder: Path) -> str:
@@ -275,15 +279,20 @@ def worktree(folder: Path, commit_id: str) -> Iterator[Path]:
     what one that was killed left, and paths that a compiler writes into a binary do not differ.
 
     Raises:
-        CommandError: The commit cannot be checked out.
+        LaunchError: The commit cannot be checked out.
     """
     place = paths.cache() / "worktree"
     with exclusive_lock(place.with_suffix(".lock"), f"building a revision of {folder}"):
         _remove_worktree(place)
         add = ["git", "-C", str(folder), "worktree", "add", "--detach", str(place), commit_id]
         try:
-            with tempfile.TemporaryDirectory() as aside:
-                processes.run(add, output=Path(aside, "log"), timeout_s=_TIMEOUT_S)
+            try:
+                processes.run_for_output(add, timeout_s=_TIMEOUT_S)
+            except processes.CommandError as error:
+                raise LaunchError(
+                    f"{commit_id} of {folder} cannot be checked out: {_problem(error)}",
+                    hint=error.hint,
+                ) from error
             yield place
         finally:
             _remove_worktree(place)

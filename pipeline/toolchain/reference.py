@@ -96,13 +96,13 @@ def build_reference(spec: Spec, source: Path | None = None) -> Artifact:
         return _build(spec, source, present, modified)
     with tempfile.TemporaryDirectory(prefix="reference-") as past:
         git.extract(spec.revision, source, Path(past))
-        return _build(spec, Path(past), spec.revision, "no")
+        return _build(spec, Path(past), spec.revision, "no", past_tree=spec.revision)
 
 
-def recipe(source: Path) -> Recipe:
-    """Return the recipe for the reference server."""
+def recipe(source: Path, past_tree: str = "") -> Recipe:
+    """Return the recipe for the reference server; of a past source, with its git tree."""
     cost, packages = "about 4 minutes, 1.5 GB", 1368
-    return Recipe("reference", "the reference server", source, ".", cost, packages)
+    return Recipe("reference", "the reference server", source, ".", cost, packages, tree=past_tree)
 
 
 def pin(subject: Subject) -> Subject:
@@ -126,9 +126,11 @@ def pin(subject: Subject) -> Subject:
     return replace(subject, spec=str(replace(parse_spec(subject.spec), revision=tree)))
 
 
-def _build(spec: Spec, source: Path, tree: str | None, modified: str) -> Artifact:
+def _build(
+    spec: Spec, source: Path, tree: str | None, modified: str, past_tree: str = ""
+) -> Artifact:
     chosen = go.find(go.minimum_version(source, paths.project_path("go", "etcd")))
-    binary = build(recipe(source), chosen)
+    binary = build(recipe(source, past_tree), chosen)
     facts = {"tree": tree or "", "modified": modified, "go": chosen.version}
     subject = Subject(str(spec), binary.digest, facts)
     return Artifact(subject, binary.path, arguments=arguments_of(spec))

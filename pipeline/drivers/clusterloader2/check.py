@@ -84,7 +84,10 @@ def _expand(config: Path, overrides: Mapping[str, object], expander: Program) ->
         except processes.CommandError as error:
             text = output.read_text(encoding="utf-8", errors="replace") if output.exists() else ""
             if not (faults := [line for line in text.splitlines() if _FAULT.match(line)]):
-                raise
+                ended = f"{expander.path} {error.status}" if error.status else f"{error}"
+                raise LaunchError(
+                    f"{config} cannot be expanded: {ended}", hint=text[-1000:] or error.hint
+                ) from error
             raise ConfigError(faults[0], hint="\n".join(faults[1:])) from error
         text = output.read_text(encoding="utf-8", errors="replace")
     try:

@@ -39,7 +39,8 @@ def require_loadable(settings: K6, program: Program) -> None:
             processes.run(argv, output=log, timeout_s=_LONGEST_S, env=variables, hide=("K6_",))
         except processes.CommandError as error:
             said = next(iter(command.log_errors(log)), "") or str(error)
-            said = said.replace(f"file://{scripts}", str(script.parent))
+            for temporary in (f"file://{scripts}", str(scripts)):
+                said = said.replace(temporary, str(script.parent))
             raise ConfigError(
                 f"k6 cannot load {script}: {said}",
                 hint=f"mend the script; {program.path} inspect FILE says this too",

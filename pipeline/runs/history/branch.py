@@ -426,12 +426,6 @@ def _ask_remote(clone: Path, *arguments: str) -> str:
 
 def _git(folder: Path, *arguments: str) -> str:
     """Run git, and return what it prints, warnings included."""
-    with tempfile.NamedTemporaryFile(prefix="git-", suffix=".log") as output:
-        processes.run(
-            ["git", *arguments],
-            output=Path(output.name),
-            timeout_s=_TIMEOUT_S,
-            env={"GIT_TERMINAL_PROMPT": "0"},
-            cwd=folder,
-        )
-        return Path(output.name).read_text(encoding="utf-8", errors="replace")
+    return processes.run_for_output(
+        ["git", *arguments], timeout_s=_TIMEOUT_S, env={"GIT_TERMINAL_PROMPT": "0"}, cwd=folder
+    )
