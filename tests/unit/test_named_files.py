@@ -99,9 +99,10 @@ def test_an_error_names_only_what_is_still_there(
     real = processes.run
 
     def run(argv: list[str], **more: Any) -> None:  # noqa: ANN401 (those of the real one)
-        is_real = case == "past reference" and argv[0] == "git"  # there, only the build fails
-        call: Callable[..., None] = real if is_real else fails
-        call(argv, **more)
+        if case == "past reference" and argv[0] == "git":  # there, only the build fails
+            real(argv, **more)
+        else:
+            fails(argv, **more)
 
     monkeypatch.setattr(processes, "run", run)
     with pytest.raises(PipelineError) as caught:

@@ -1,9 +1,12 @@
 """The wheel works where no clone is: everything that a run reads is in it."""
 
+import email
 import json
 import os
+import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -107,6 +110,46 @@ def test_it_has_a_command_and_every_file_that_a_build_or_a_reader_needs(wheel: P
     }
     assert inside == needed
     assert {"locks/run.txt", "schemas/results-1.schema.json", "go/reference/go.mod"} < inside
+
+
+@pytest.mark.parametrize("target", ["wheel", "sdist"])
+@pytest.mark.parametrize("repository", ["me/perf", None])
+def test_links_of_the_readme_work_on_pypi(
+    target: str, repository: str | None, tmp_path: Path
+) -> None:
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("GITHUB_")}
+    if repository:
+        variables |= {
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_REPOSITORY": repository,
+        }
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, env=variables, check=True, capture_output=True, timeout=120)
+    (built,) = tmp_path.iterdir()
+    if target == "wheel":
+        with zipfile.ZipFile(built) as archive:
+            (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+            text = archive.read(name).decode()
+    else:
+        with tarfile.open(built) as source:
+            (member,) = (one for one in source.getmembers() if one.name.endswith("/PKG-INFO"))
+            file = source.extractfile(member)
+            assert file is not None
+            text = file.read().decode()
+    shown = email.message_from_string(text).get_payload()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    if repository is None:
+        assert shown == readme
+        return
+    links = re.findall(r"\]\(([^)]+)\)", str(shown))
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    base = f"https://github.com/me/perf/blob/v{version}/"
+    images = f"https://github.com/me/perf/raw/v{version}/"
+    relative = [link for link in re.findall(r"\]\(([^)]+)\)", readme) if ":" not in link]
+    assert len(relative) > 10
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert {link.removeprefix(base).removeprefix(images) for link in links} >= set(relative)
+    assert f"![How a pull request becomes a verdict]({images}docs/flow.svg)" in shown
 
 
 def _tracked(folder: str) -> set[str]:
