@@ -166,6 +166,8 @@ def parse_limit(text: str) -> Limit:
     below = value * syntax.units[unit]
     largest = MAX_SECONDS / 2 if syntax.base == "s" else math.inf  # twice that is waited for
     require(below < largest, match.start("number"), "a smaller number")
+    is_possible = syntax.units is not _SHARES or value <= 100
+    require(is_possible, match.start("number"), "at most 100 %")
     require(not match["rest"], match.start("rest"), "the end of the limit")
     name = f"{word}({argument})" if has_argument else word
     name = _OTHER_NAMES.get(name, name)

@@ -103,6 +103,16 @@ def percent_question(ratio: float) -> str:
     )
 
 
+def share_question(margin: float) -> str:
+    """Return why a margin of a share of events makes no sense; empty below 1.
+
+    A share changes by at most 1, so no regression would be beyond such a margin.
+    """
+    if not margin >= 1:
+        return ""
+    return f"no share changes by more than {100 * margin:g} %; write `5%` or 0.05 for 5 %"
+
+
 TIMES = "x"
 """Unit of a ratio of two readings of one build, such as a latency with noise and without."""
 

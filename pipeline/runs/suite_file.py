@@ -35,6 +35,7 @@ from pipeline.model.metric import (
     Metric,
     Scale,
     percent_question,
+    share_question,
 )
 from pipeline.model.request import MAX_PAIRS
 from pipeline.model.subject import Product
@@ -53,6 +54,8 @@ SUITE = "suite.toml"
 """Name of the suite in the folder of a run."""
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"  # folders are named after it
+
+_SHARE = "_share"  # the end of the name of a reading that is a share of events
 
 _SURELY_PERCENT = 2.0
 """A margin of this ratio or more is refused, because the author means percent.  Between 1 and this
@@ -154,7 +157,10 @@ class MetricSettings(Settings):
 
     @model_validator(mode="after")
     def _is_valid_metric(self) -> Self:
-        self.metric()
+        metric = self.metric()
+        is_share = self.select.endswith(_SHARE) and self.scale is Scale.DIFFERENCE
+        if is_share and not self.per and (doubt := share_question(metric.tolerated)):
+            raise ValueError(f"{'margin' if metric.margin >= 1 else 'tolerance'}: {doubt}")
         return self
 
     def metric(self) -> Metric:

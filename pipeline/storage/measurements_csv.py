@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.judge.rows import MetricValues
-from pipeline.model.metric import Better, InvalidMetricError, Metric, Scale, percent_question
+from pipeline.model.metric import (
+    Better,
+    InvalidMetricError,
+    Metric,
+    Scale,
+    percent_question,
+    share_question,
+)
 from pipeline.model.subject import Arm
 from pipeline.storage.csv_file import BLOCK, Block, Column, CsvFile, GrowingArray
 from pipeline.system.errors import ConfigError
@@ -100,7 +107,9 @@ class _Table:
         texts, values = block.texts, block.numbers["value"]
         rows = len(values)
         families = texts.get("family") or repeat("", rows)
-        keys = zip(families, texts["metric"], strict=True)
+        if "" in (names := texts["metric"]):
+            self._file.refuse(block.first + names.index(""), "metric", "", "the name of a metric")
+        keys = zip(families, names, strict=True)
         metric = np.fromiter(map(self._numbers.__getitem__, keys), np.int32, rows)
         if len(self._numbers) > MAX_METRICS:
             row = int((metric == MAX_METRICS).argmax())
@@ -177,12 +186,19 @@ class _Table:
             column: self._properties.get((number, column), ("", first)) for column in _PER_METRIC
         }
         scale = Scale(properties["scale"][0] or Scale.RATIO)
+        is_share = is_share and scale is Scale.DIFFERENCE
         margin, tolerance, floor = map(properties.__getitem__, ("margin", "tolerance", "floor"))
         may_be_percent = is_share or scale is Scale.RATIO
         for column, (text, row) in (("margin", margin), ("tolerance", tolerance)):
             if text.endswith("%") and not may_be_percent:
                 hint = "write it in the unit of the value; per cent are for ratios and shares"
                 self._file.refuse(row, column, text, "an amount", hint)
+            if (
+                is_share
+                and text
+                and (doubt := share_question(self._margin(column, text, row, scale)))
+            ):
+                raise ConfigError(f"{self._file.place(row)}: {column}: {doubt}")
         try:
             return Metric(
                 name=name,

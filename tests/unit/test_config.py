@@ -172,6 +172,16 @@ def test_a_margin_above_1_has_a_percent_sign_or_is_an_amount(
     assert first.margin == pytest.approx(margin)
 
 
+@pytest.mark.parametrize("written_as", ["5", '"100%"', "0.05\ntolerance = 1.0"])
+def test_a_share_has_no_margin_that_none_exceeds(written_as: str, tmp_path: Path) -> None:
+    share = f'select = "errors_share"\nscale = "difference"\nmargin = {written_as}'
+    text = re.sub(
+        r"select = .*\nunit = .*\nbetter = .*\nmargin = .*", f'{share}\nunit = "1"', GOOD, count=1
+    )
+    with pytest.raises(ConfigError, match="no share changes by more than"):
+        suite_file.load(written(tmp_path, text))
+
+
 def test_text_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 2"):
         suite_file.load(written(tmp_path, 'name = "x"\n= 3\n'))

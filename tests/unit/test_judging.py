@@ -333,7 +333,9 @@ def test_every_metric_of_every_family_is_judged_by_its_own_values(
 
 @FOLDER
 @given(
-    names=st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=1, max_size=6, unique_by=lambda n: n[:2])
+    names=st.lists(
+        st.tuples(TEXT.filter(bool), TEXT, TEXT), min_size=1, max_size=6, unique_by=lambda n: n[:2]
+    )
 )
 def test_names_are_shown_as_they_are_written(
     names: list[tuple[str, str, str]], tmp_path: Path
@@ -433,6 +435,30 @@ def test_a_margin_is_a_number_below_1_or_has_a_percent_sign(tmp_path: Path) -> N
     lines = paired([2.0, 2.0], [1.0, 1.0], rest=",5,difference")
     (one,) = read(written(tmp_path, *lines, head=f"{HEAD},margin,scale"))
     assert one.metric.margin == 5.0
+
+
+@FOLDER
+@given(
+    percent=st.integers(4, 400), column=st.sampled_from(["margin", "tolerance"]), sign=st.booleans()
+)
+def test_a_share_has_no_margin_that_none_exceeds(
+    percent: int, column: str, tmp_path: Path, *, sign: bool
+) -> None:
+    text = f"{percent}%" if sign else f"{percent / 100}"
+    lines = paired([0.0] * 3, [1.0] * 3, rest=f",{text},difference,1000000000")
+    path = written(tmp_path, *lines, head=f"{HEAD},{column},scale,of")
+    if percent >= 100:
+        with pytest.raises(ConfigError, match=f":2: {column}: no share changes by more than"):
+            read(path)
+    else:
+        (one,) = policy.judge_table(read(path))
+        assert one.verdict == "regressed"
+
+
+def test_a_row_without_the_name_of_its_metric_is_refused(tmp_path: Path) -> None:
+    lines = [line.replace(",m,", ",,") for line in paired([1.0, 1.0], [2.0, 2.0])]
+    with pytest.raises(ConfigError, match=":4: metric: `` is not the name"):
+        read(written(tmp_path, *paired([1.0], [2.0]), *lines))
 
 
 @pytest.mark.parametrize(("of", "said"), [("", ":2: margin: `5%` is not an amount"), ("9", "")])

@@ -31,7 +31,7 @@ def units(quantity: str) -> dict[str, float]:
 def test_everything_the_grammar_allows_is_read_with_any_spaces(data: st.DataObject) -> None:
     quantity = data.draw(st.sampled_from(sorted(QUANTITIES)))
     unit = data.draw(st.sampled_from(sorted(units(quantity))))
-    number = data.draw(st.decimals("0.001", "1000000", places=3))
+    number = data.draw(st.decimals("0.001", "100" if unit == "%" else "1000000", places=3))
     parts = [p for p in re.split(r"([()])", quantity) if p] + ["<", f"{number:f}", unit]
     text = "".join(data.draw(SPACES) + part for part in parts) + data.draw(SPACES)
 
@@ -99,6 +99,7 @@ def test_a_wrong_character_is_pointed_at_or_what_comes_before_it(
         pytest.param("ready<60GB", 9, "a unit: ms, s, m", id="unit of another quantity"),
         pytest.param("memory<4gb", 9, "a unit: B, kB", id="unit in lower case"),
         pytest.param("errors<0.01", 12, "a unit: %", id="share without percent"),
+        pytest.param("errors<5000%", 8, "at most 100 %", id="more than everything"),
         pytest.param("files(server)<10k", 17, "no unit", id="unit of a count"),
         pytest.param("ready<1s 2", 10, "the end of the limit", id="more"),
         pytest.param("ready<1.s", 8, "a unit: ms, s, m", id="a point and no digit"),
