@@ -138,6 +138,8 @@ def forecast_quantity(name: str, measured: Sequence[Measured], n: int) -> Foreca
         return replace(result, refused=reason)
     fit = _fit_growth(used)
     believed_to = math.floor(means[-1].n * max(BELIEVED_RATIO, _validated_ratio(used)))
+    if fit.interval(believed_to)[2] < means[-1].value:  # less than there is already
+        return replace(result, refused=_again(means[0], means[-1], means))
     result = replace(result, believed_to=believed_to, per_n=scale * fit.slope_at(means[-1].n))
     if n > believed_to:
         needed = math.ceil(n / BELIEVED_RATIO)
@@ -196,9 +198,10 @@ def _shrinks(means: Sequence[Measured]) -> str:
         for before, after in pairwise(means)
         if after.value < before.value * (1 - MAX_DROP)
     ]
-    if not drops:
-        return ""
-    before, after = drops[-1]
+    return _again(*drops[-1], means) if drops else ""
+
+
+def _again(before: Measured, after: Measured, means: Sequence[Measured]) -> str:
     missing = max(1, MIN_SIZES - sum(one.n >= after.n for one in means))
     sizes = "1 more size" if missing == 1 else f"{missing} more sizes"
     return (
@@ -309,6 +312,9 @@ def _is_curved(measured: Sequence[Measured]) -> bool:
 
     Source:
         Prior predictive check: Gelman and others, Bayesian Data Analysis, 3rd ed., section 6.3.
+        Only the variance of the errors is estimated, not that of the curvature, so the sum has more
+        degrees of freedom: Satterthwaite, An Approximate Distribution of Estimates of Variance
+        Components, Biometrics Bulletin 2 (1946).
     """
     line = _fit_line(measured, max(one.n for one in measured))
     left = line.degrees_of_freedom - 1
@@ -319,9 +325,10 @@ def _is_curved(measured: Sequence[Measured]) -> bool:
     target = line.values / line.levels
     inverse = np.linalg.pinv(columns)
     errors = target - columns @ (inverse @ target)
-    variance = max(float(errors @ errors) / left, MIN_NOISE**2) * float(inverse[2] @ inverse[2])
-    variance += (CURVATURE * float(line.coefficients[1])) ** 2
-    largest = quantile(1 - CURVE_CHANCE / 2, left) * math.sqrt(variance)
+    estimated = max(float(errors @ errors) / left, MIN_NOISE**2) * float(inverse[2] @ inverse[2])
+    variance = estimated + (CURVATURE * float(line.coefficients[1])) ** 2
+    degrees_of_freedom = left * (variance / estimated) ** 2
+    largest = quantile(1 - CURVE_CHANCE / 2, degrees_of_freedom) * math.sqrt(variance)
     return abs(float(inverse[2] @ target)) > largest
 
 

@@ -124,6 +124,21 @@ def test_a_quantity_that_shrinks_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize("sizes", [SIZES, SIZES[:4]])
+@pytest.mark.parametrize("noise", [0.0, 0.005])
+@pytest.mark.parametrize("share", [0.8, 0.3])
+def test_no_forecast_is_less_than_a_quantity_that_shrinks_slowly_is_already(
+    share: float, noise: float, sizes: Sequence[int]
+) -> None:
+    random = np.random.default_rng(11)
+    for _ in range(20):
+        values = [
+            Measured(n, n ** (-0.2 * share) * (1 + noise * random.standard_normal())) for n in sizes
+        ]
+        one = forecast_quantity("memory", values, 2 * sizes[-1])
+        assert one.refused or (one.high is not None and one.high >= values[-1].value)
+
+
 def test_a_forecast_too_far_away_is_refused_unless_the_data_validate_it() -> None:
     few = measured(line, (20, 40, 60, 80))
     assert forecast_quantity("memory", few, 320).refused == ""
@@ -156,11 +171,23 @@ def test_curved_growth_is_refused(level: Callable[[float], float], noise: float)
     assert given <= (4 if noise else 0)
 
 
-def test_a_straight_line_is_rarely_refused_as_curved() -> None:
+@pytest.mark.parametrize("power", [0.5, 0.8, 1.0, 1.2, 1.5, 2.0])
+def test_four_sizes_of_curved_growth_give_no_wrong_forecast(power: float) -> None:
+    random = np.random.default_rng(5)
+    wrong = 0
+    for _ in range(60):
+        values = [Measured(n, n**power * (1 + 0.005 * random.standard_normal())) for n in SIZES[:4]]
+        one = forecast_quantity("memory", values, 160)
+        wrong += not (one.refused or (one.low or 0) <= 160**power <= (one.high or 0))
+    assert wrong <= 2
+
+
+@pytest.mark.parametrize("sizes", [SIZES, (20, 40, 80, 160)])
+def test_a_straight_line_is_rarely_refused_as_curved(sizes: Sequence[int]) -> None:
     random = np.random.default_rng(13)
     refused = 0
     for _ in range(300):
-        values = [Measured(n, line(n) * (1 + 0.03 * random.standard_normal())) for n in SIZES]
+        values = [Measured(n, line(n) * (1 + 0.03 * random.standard_normal())) for n in sizes]
         refused += "curved" in forecast_quantity("memory", values, 640).refused
     assert refused <= 1.5 * 300 * forecast.CURVE_CHANCE
 
