@@ -50,7 +50,13 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_COMPRESSED = {b"\x1f\x8b": "a gzip file", b"PK\x03\x04": "a zip file or an Excel workbook"}
+_COMPRESSED = {
+    b"\x1f\x8b": "a gzip file",
+    b"PK\x03\x04": "a zip file or an Excel workbook",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zX": "an xz file",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+}
 _TYPES = {"f8": "d", "i8": "q", "i4": "i", "i1": "b"}  # type codes of arrays, by numpy's names
 _BLANK = f",{string.whitespace}"
 _SPACES = " \t\v\f\x1c\x1d\x1e\x1f"  # in ASCII, but for line ends
