@@ -103,7 +103,9 @@ class Document(Generic[_T]):
         except FileNotFoundError:
             raise BaselineError(f"{path}: no such file", hint=self.hint) from None
         except OSError as error:
-            raise BaselineError(f"{path}: cannot be read: {error}", hint=self.hint) from error
+            raise BaselineError(
+                f"{path}: cannot be read: {error.strerror}", hint=self.hint
+            ) from error
         try:
             return self._loads(data, strict_json.OURS)
         except ValueError as error:

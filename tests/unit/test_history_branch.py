@@ -190,9 +190,9 @@ def test_a_file_that_lost_nights_is_noticed(
     for number in range(3):
         branch.append(place, night(number))
     rewritten(remote, edit)
-    with pytest.raises(BaselineError, match=f"lost {lost} records"):
+    with pytest.raises(BaselineError, match=f"lost {lost} record"):
         branch.append(place, night(3))
-    with pytest.raises(BaselineError, match=f"lost {lost} records"):
+    with pytest.raises(BaselineError, match=f"lost {lost} record"):
         kept(place)
 
 
@@ -367,6 +367,14 @@ def test_a_night_does_not_take_the_place_of_another(place: Branch) -> None:
         branch.append(place, night(0).model_copy(update={"metrics": better}))
     with branch.checked_out(place) as path:
         assert nightly_records.load(path) == [night(0)]
+
+
+def test_a_branch_or_file_that_is_not_there_is_named(remote: Path, place: Branch) -> None:
+    with pytest.raises(BaselineError, match=f"there is no branch history of {remote}"):
+        kept(place)
+    branch.append(place, night(0))
+    with pytest.raises(BaselineError, match=r"no other\.jsonl on the branch history of"):
+        kept(replace(place, file="other.jsonl"))
 
 
 def test_a_file_that_is_too_large_is_not_read(

@@ -402,7 +402,7 @@ def _truncated(remote: Path) -> None:
     [
         (_rewritten, "the branch history was rewritten"),
         (_gone, "the branch history is gone"),
-        (_truncated, "has lost 1 records"),
+        (_truncated, "has lost 1 record since"),
     ],
 )
 def test_a_branch_that_lost_nights_is_one_clear_error_and_the_site_stays(

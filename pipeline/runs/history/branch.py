@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pipeline.model.bisect import Bisection
-from pipeline.render.numbers import moment
+from pipeline.render.numbers import count, moment
 from pipeline.runs.history import nightly_records
 from pipeline.runs.history.nightly_records import NightlyRecord
 from pipeline.storage import codec
@@ -44,6 +44,7 @@ _MAX_FILES: Final = 500
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*){0,2}")
 _NOT_HARMLESS: Final = re.compile(r"[^A-Za-z0-9._-]")
 _TIP, _SEEN = "refs/remotes/origin/tip", "refs/remotes/origin/seen"
+_FIRST: Final = "the first nightly run that keeps its record makes it"
 _AUTHOR = ("-c", "user.name=milo-perf", "-c", "user.email=milo-perf@localhost")
 
 
@@ -74,14 +75,19 @@ class Branch:
 
 @contextmanager
 def checked_out(branch: Branch) -> Iterator[Path]:
-    """Yield a copy of the file on the branch; it may not exist yet.
+    """Yield a copy of the file on the branch.
 
     Raises:
-        BaselineError: Records that were there are gone, or the file cannot be read.
+        BaselineError: There is no such file, records that were there are gone, or it cannot be
+            read.
         NetworkError: The repository does not answer.
     """
     with _clone(branch) as clone:
-        _fetch(clone, branch)
+        what = f"branch {branch.name}"
+        if _fetch(clone, branch) is not None:
+            what = f"{branch.file} on the {what}"
+        if not (clone / branch.file).exists():
+            raise BaselineError(f"there is no {what} of {branch.remote}", hint=_FIRST)
         yield clone / branch.file
 
 
@@ -108,7 +114,7 @@ def checked_out_files(
         if tip is None:
             raise BaselineError(
                 f"{remote} has no branch {name}",
-                hint="the first nightly run that keeps its record makes it; a folder works too",
+                hint=f"{_FIRST}; a folder works too",
             )
         chosen = choose(_regular_files(clone, tip))[:_MAX_FILES]
         for line in _ls_tree(clone, "--long", tip, "--", *chosen) if chosen else ():
@@ -323,7 +329,7 @@ def _require_none_lost(clone: Path, tip: str, seen: str, branch: Branch) -> None
     lost = _runs(clone, seen, branch.file) - _runs(clone, tip, branch.file)
     if lost:
         raise BaselineError(
-            f"{branch.file} on the branch {branch.name} has lost {len(lost)} records since"
+            f"{branch.file} on the branch {branch.name} has lost {count(len(lost), 'record')} since"
             f" {seen[:12]}",
             hint=_hint(branch, seen),
         )

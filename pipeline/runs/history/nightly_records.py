@@ -305,7 +305,7 @@ def load(path: Path) -> list[NightlyRecord]:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise BaselineError(f"{path}: cannot be read: {error}") from error
+        raise BaselineError(f"{path}: cannot be read: {error.strerror}") from error
     return parse(data, path)
 
 
