@@ -288,6 +288,19 @@ def test_a_large_step_of_two_nights_ago_is_not_dated_to_three_nights_ago() -> No
     assert [(step.first, step.index, step.last) for step in steps] in ([], [(58, 58, 58)])
 
 
+@pytest.mark.parametrize("bad", [1, 2])
+@pytest.mark.parametrize("nights", [12, 40, 84])
+@pytest.mark.parametrize("are_last", [True, False])
+def test_one_or_two_bad_nights_at_an_end_are_no_step(
+    bad: int, nights: int, *, are_last: bool
+) -> None:
+    for seed in range(20):
+        values = noisy(np.random.default_rng([seed, 7]), nights)
+        values[-bad:] *= 3
+        found = judged(values if are_last else values[::-1].copy()).steps
+        assert all(3 <= step.index <= nights - 3 for step in found)
+
+
 def test_a_range_names_the_commits_on_both_sides(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

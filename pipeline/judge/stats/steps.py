@@ -64,7 +64,8 @@ def find_steps(values: Floats, search: StepSearch, spread: Floats) -> list[int]:
     difference anywhere in series without a further step; these are the residuals, shuffled.  With
     autocorrelation, the innovations of an AR(1) fit are shuffled instead.  Splits are tested
     first, then bumps, then steps that hide each other.  At the end every step is moved to where
-    it is strongest between its neighbours.
+    it is strongest between its neighbours, and left out if that is too near to an end: two bad
+    nights are no new level yet.
 
     Args:
         values: Shape (n,), finite, on the scale on which levels are compared: logarithms for
@@ -90,7 +91,8 @@ def find_steps(values: Floats, search: StepSearch, spread: Floats) -> list[int]:
         or _hidden_steps(values, spread, steps, search, rng)
     ):
         steps = sorted([*steps, *new])
-    return refine_positions(values, spread, steps, search.shortest)
+    refined = refine_positions(values, spread, steps, search.shortest)
+    return [k for k in refined if search.shortest <= k <= len(values) - search.shortest]
 
 
 def relative_spreads(values: Floats, seed: int = 0) -> Floats:
@@ -280,7 +282,8 @@ def refine_positions(
     """Return the steps, each moved to where it is strongest between its neighbours.
 
     Two steps stay at least `shortest` points apart.  Before the first and after the last step there
-    may be fewer points, so that a step of last night is not dated to three nights ago.
+    may be fewer points, so that a step of last night is not dated to three nights ago; `find_steps`
+    leaves it out.
     """
     placed = list(steps)
     for number in (*range(len(steps)), *range(len(steps))):
