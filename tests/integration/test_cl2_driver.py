@@ -126,7 +126,7 @@ def test_a_process_that_does_not_end_is_a_failure_of_the_build(
     bench: Bench, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ClusterLoader2, "longest_s", 2.0)
-    load = bench.load("import time; time.sleep(60)\n", server)
+    load = bench.load("import time; time.sleep(60)\n", server, objects=5)
     assert set(load.failed) == set(Arm)
     assert "it had not ended after" in load.failed[Arm.BASELINE]
 
