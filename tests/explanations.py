@@ -98,6 +98,7 @@ def metric_evidence(
             name=name,
             group=groups,
             unit="1",
+            event=1.0,
             may_cause=True,
             values=tuple(
                 (float(random.poisson(before)), float(random.poisson(after))) for _ in range(pairs)

@@ -41,9 +41,6 @@ MIN_EXPLAIN_PAIRS = 3
 MIN_EVENTS = 6.0
 """Smallest mean number of events of a function in a profile: fewer may come and go by chance."""
 
-SERIES_EVENTS = {"s": 1e-3, "B": 2.0**16, "1": 1.0}
-"""Value of the smallest event of a metric, by its unit."""
-
 NEARLY_ALL = 0.8
 """Share of a cause for which a function that it calls is named instead."""
 
@@ -70,6 +67,7 @@ class Series:
         name: Name with its labels.
         group: Group in which it is shown.
         unit: Base unit of the values.
+        event: Value of one event, in `unit`.
         may_cause: True if it says why, and not only that, a build is slower.
         values: Increase under load of the baseline and the candidate in each pair.
     """
@@ -77,6 +75,7 @@ class Series:
     name: str
     group: str
     unit: str
+    event: float
     may_cause: bool
     values: tuple[tuple[float, float], ...]
 
@@ -110,7 +109,7 @@ class FoundCauses:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Rows that are tested together: of one component and kind.
+    """Rows that are tested together: the functions of a profile, or metrics that vary alike.
 
     Attributes:
         entries: Scope and index of each row, in `table` or `series`.
@@ -118,7 +117,6 @@ class _Group:
         event: Value per operation of the smallest event, by row and pair.
     """
 
-    component: str
     kind: EvidenceKind
     entries: tuple[tuple[CauseScope, int], ...]
     aliases: tuple[tuple[int, ...], ...]
@@ -126,7 +124,7 @@ class _Group:
     candidate: Floats
     event: Floats
     table: StackTable | None = None
-    series: SeriesEvidence | None = None
+    series: tuple[tuple[str, Series], ...] = ()
 
     @property
     def differences(self) -> Floats:
@@ -146,8 +144,9 @@ class _Group:
         parts = [at for at, (scope, _) in enumerate(self.entries) if scope is CauseScope.SITE]
         if len(parts) < _MIN_SITES:
             return self.differences
-        events = (self.levels / self.event.mean(axis=1))[parts]
-        changes: Floats = self.differences - common_change(self.differences[parts], events)
+        changes: Floats = self.differences - common_change(
+            self.differences[parts], self.events[parts]
+        )
         return changes
 
     @property
@@ -165,6 +164,12 @@ class _Group:
         both = np.abs(self.baseline) + np.abs(self.candidate)
         levels: Floats = np.maximum(both.mean(axis=1) / 2, 1e-300)
         return levels
+
+    @property
+    def events(self) -> Floats:
+        """Mean number of events of both arms."""
+        events: Floats = self.levels / self.event.mean(axis=1)
+        return events
 
 
 def find_causes(
@@ -187,9 +192,9 @@ def find_causes(
         workloads: Number of workloads that are explained at once; they share alpha.
     """
     groups = [_function_group(stack_table(one)) for one in stacks]
-    groups += [_series_group(one, unit) for one in series for unit in SERIES_EVENTS]
+    groups += _series_groups(series)
     groups = [one for one in groups if one.entries]
-    tests = [moderated_tests(one.own_changes, one.levels, one.sampling) for one in groups]
+    tests = [moderated_tests(one.own_changes, one.events, one.sampling) for one in groups]
     if not groups:
         return FoundCauses((), (), (), 0)
     p_values = np.concatenate([one.p_values for one in tests])
@@ -247,7 +252,6 @@ def _function_group(table: StackTable) -> _Group:
         (CauseScope.SITE if row < count else CauseScope.CUMULATIVE, row % count) for row in chosen
     )
     return _Group(
-        evidence.component,
         evidence.kind,
         entries,
         tuple(tuple(aliases[row]) for row in chosen),
@@ -258,32 +262,34 @@ def _function_group(table: StackTable) -> _Group:
     )
 
 
-def _series_group(evidence: SeriesEvidence, unit: str) -> _Group:
-    """Return the rows of metrics with one unit; of several with equal values, the first one stays.
+def _series_groups(components: Sequence[SeriesEvidence]) -> Iterator[_Group]:
+    """Yield the rows of metrics; of several with equal values, the first one stays.
 
-    Variances of times, bytes and counts do not follow one trend.
+    Numbers of events that may be causes vary alike, in whatever component.  Times, bytes and what
+    the machine decides do not: a sum of waits may be ten times that of the next launch, so only its
+    own group says how much it varies.
     """
-    operations = np.array(evidence.operations)
-    chosen: dict[bytes, tuple[int, Floats]] = {}
-    for number, one in enumerate(evidence.series):
-        if one.unit != unit:
-            continue
-        values = np.array(one.values) / operations
-        if np.abs(values).sum() > 0:
-            chosen.setdefault(values.round(15).tobytes(), (number, values))
-    kept = list(chosen.values())
-    shape = (len(kept), len(operations), 2)
-    values = np.array([values for _, values in kept]).reshape(shape)
-    return _Group(
-        evidence.component,
-        EvidenceKind.METRIC,
-        tuple((CauseScope.SERIES, number) for number, _ in kept),
-        ((),) * len(kept),
-        values[:, :, 0],
-        values[:, :, 1],
-        np.broadcast_to(SERIES_EVENTS[unit] / operations.mean(axis=1), shape[:2]),
-        series=evidence,
-    )
+    groups: dict[tuple[object, ...], dict[tuple[str, bytes], tuple[Series, Floats]]] = {}
+    for of in components:
+        for one in of.series:
+            values = np.array(one.values) / np.array(of.operations)
+            if np.abs(values).sum() > 0:
+                is_number = one.unit == "1" and one.may_cause
+                alike = () if is_number else (of.component, one.group)
+                rows = groups.setdefault((of.operations, one.unit, *alike), {})
+                rows.setdefault((of.component, values.round(15).tobytes()), (one, values))
+    for (operations, *_), rows in groups.items():
+        values = np.array([values for _, values in rows.values()])
+        series = tuple((component, one) for (component, _), (one, _) in rows.items())
+        yield _Group(
+            EvidenceKind.METRIC,
+            tuple((CauseScope.SERIES, row) for row in range(len(series))),
+            ((),) * len(series),
+            values[:, :, 0],
+            values[:, :, 1],
+            np.array([[one.event] for _, one in series]) / np.array(operations).mean(axis=1),
+            series=series,
+        )
 
 
 def _named_rows(group: _Group, test: PairedTests, adjusted: Floats) -> Iterator[int]:
@@ -292,7 +298,9 @@ def _named_rows(group: _Group, test: PairedTests, adjusted: Floats) -> Iterator[
     Of functions, the own change and the one with what all share are both beyond chance, in one
     direction.  Otherwise one that stayed as it was would be named where all others moved.
     """
-    whole = moderated_tests(group.differences, group.levels, group.sampling)
+    whole = test
+    if group.table is not None:  # metrics share nothing
+        whole = moderated_tests(group.differences, group.events, group.sampling)
     for row in np.flatnonzero((adjusted < ALPHA) & (whole.p_values < ALPHA)):
         change = group.candidate[row] - group.baseline[row]
         larger = max(abs(group.baseline[row].mean()), abs(group.candidate[row].mean()))
@@ -318,7 +326,7 @@ def _candidate(group: _Group, row: int, p: float, half_width: float) -> _Candida
     change = float((after - before).mean())
     sign = math.copysign(1.0, change)
     cause = Cause(
-        component=group.component,
+        component="",
         kind=group.kind,
         scope=scope,
         name="",
@@ -332,9 +340,15 @@ def _candidate(group: _Group, row: int, p: float, half_width: float) -> _Candida
         agreeing=int((sign * (after - before) > 0).sum()),
         attributed=change,
     )
-    if group.series is not None:
-        series = group.series.series[number]
-        cause = replace(cause, name=series.name, unit=series.unit, group=series.group)
+    if group.series:
+        component, series = group.series[number]
+        cause = replace(
+            cause,
+            component=component,
+            name=series.name,
+            unit=series.unit,
+            group=series.group,
+        )
         return _Candidate(cause, series.may_cause)
     if group.table is None:
         raise ValueError("a group has stacks or series")
@@ -344,6 +358,7 @@ def _candidate(group: _Group, row: int, p: float, half_width: float) -> _Candida
     name = depth_in(stack, [one for one in names if one in stack])
     cause = replace(
         cause,
+        component=table.evidence.component,
         name=name,
         unit=table.evidence.unit,
         attributed=_certain_mean(table.attributed_changes(number, scope)),

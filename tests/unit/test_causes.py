@@ -73,7 +73,7 @@ def test_metrics_that_vary_together_name_nothing_more_often_than_stated(
         values = np.round(levels[:, None, None] * np.exp(whole + own))
         series = tuple(
             Series(
-                *(f"m{at}", "etcd requests", "1"),
+                *(f"m{at}", "etcd requests", "1", 1.0),
                 may_cause=True,
                 values=tuple(map(tuple, of_row.tolist())),
             )
@@ -92,6 +92,63 @@ def test_rows_that_move_together_are_one_and_others_are_many(seed: int) -> None:
     assert independent_rows(together) == pytest.approx(1.0)
     assert independent_rows(random.normal(size=(200, 4))) > 10
     assert independent_rows(np.zeros((5, 4))) == 1.0
+
+
+def usual_metrics(seed: int, added: int = 0) -> list[SeriesEvidence]:
+    """Return metrics as `reference` has them, of which one counts more in the candidate.
+
+    Most counts are the same in every launch, and some are not; what the runtime counts differs by
+    some percent, and sums of waits by a factor.
+    """
+    random = np.random.default_rng(seed)
+    shape = (4, 2)
+    made = [(f"fixed{n}", "etcd requests", "1", 1.0, np.full(shape, 6.0 * n)) for n in range(1, 60)]
+    made += [
+        (f"some{n}", "watch cache", "1", 1.0, random.poisson(n, shape) + 0.0) for n in range(1, 15)
+    ]
+    for number in range(12):
+        level, noise = 10.0 ** random.uniform(3, 6), random.normal(0, 0.08, shape)
+        made.append((f"run{number}", "Go runtime", "1", 1.0, level * np.exp(noise)))
+        times = 0.1 * np.exp(random.normal(0, 0.15, (3, *shape)))
+        made += [
+            (f"time{number}-{n}", "etcd requests", "s", 1e-3, one) for n, one in enumerate(times)
+        ]
+        if number < 6:  # answers of a thousand bytes, to four requests or five
+            sizes = 1074.0 * random.integers(4, 6, shape)
+            made.append((f"sizes{number}_sum", "watch cache", "1", 1074.0, sizes))
+            waits = 0.05 * np.exp(random.normal(0, 3.0, shape))
+            made.append((f"wait{number}", "priority and fairness", "s", 1e-3, waits))
+    made.append(("retries", "work queues", "1", 1.0, np.array([[0.0, added]] * 4)))
+    series = tuple(
+        Series(
+            *(name, group, unit, event),
+            may_cause=group != "Go runtime",
+            values=tuple((float(before), float(after)) for before, after in values),
+        )
+        for name, group, unit, event, values in made
+    )
+    return [SeriesEvidence("server", series, ((6.0, 6.0),) * 4)]
+
+
+GONE = Metric("gone_p50", "s", Better.LOWER, 0.05)
+
+
+def test_usual_metrics_of_equal_builds_name_nothing_more_often_than_stated() -> None:
+    def is_named(seed: int) -> bool:
+        found = find_causes(
+            [], usual_metrics(seed), GONE, reading="projects.gone/p50", is_rise=True
+        )
+        return bool(found.metrics)
+
+    assert sum(map(is_named, range(300))) <= 6
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_happens_to_each_of_six_projects_is_named(seed: int) -> None:
+    """A deletion that comes six times in each pair, and never before, is no chance."""
+    evidence = usual_metrics(seed, added=6)
+    found = find_causes([], evidence, GONE, reading="projects.gone/p50", is_rise=True)
+    assert [one.name for one in found.causes] == ["retries"]
 
 
 LOCK = ("sync.(*Mutex).Unlock", WAIT, *ROOT)

@@ -260,6 +260,21 @@ def test_only_what_grew_is_compared_and_summed_up(tmp_path: Path) -> None:
         series.growth(tmp_path / "gone.gz", tmp_path / "b.gz")
 
 
+def test_gauges_are_no_evidence_and_a_sum_has_its_own_events(tmp_path: Path) -> None:
+    for name, value in (("a", 1), ("b", 5)):
+        lines = [
+            "# TYPE heap_bytes gauge",
+            f"heap_bytes {value}e8",
+            "# TYPE sizes histogram",
+            f"sizes_sum {1000 * value}",
+            f"sizes_count {value}",
+        ]
+        (tmp_path / name).write_bytes(gzip.compress("\n".join(lines).encode()))
+    grown = series.growth(tmp_path / "a", tmp_path / "b")
+    events = {one.name: one.event for one in series.comparable_series([(grown, grown)] * 3)}
+    assert events == {"sizes_sum": 1000.0, "sizes_count": 1.0}
+
+
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "1.7e308"])
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_metric_that_is_no_number_hides_no_other(

@@ -1,7 +1,8 @@
 """The metrics of a component before and after a load, as rates that can be compared.
 
 A text of Milo's API server has 17,000 lines, of which most do not change under a load.  Only the
-others are parsed.  Buckets of histograms are left out: their sums and counts are compared.
+others are parsed.  Of histograms, sums and counts are compared, not the buckets.  Gauges are left
+out: they show the moment of a scrape, such as just before or after a garbage collection.
 """
 
 import re
@@ -16,6 +17,7 @@ from pipeline.system.errors import ProbeError
 from pipeline.system.sanitize import truncate
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
+_Values: TypeAlias = Sequence[Sequence[float]]
 Growth: TypeAlias = dict[tuple[str, Labels], float]
 """Increase of each series under a load, by sample name and labels."""
 
@@ -24,11 +26,26 @@ _MAX_TEXT = 64 * 2**20
 _MAX_LABEL = 60  # characters of the value of a label
 _MAX_SERIES = 300  # of one metric
 _MAX_VALUE = 1e100  # sums of larger ones may be infinite, and then nothing else can be tested
-_LEFT_OUT = re.compile(r"_(?:bucket|created)$")
+_LEFT_OUT = re.compile(
+    r"_(?:bucket|created)$|apiserver_flowcontrol_(?:demand_seats|priority_level_\w+_utilization|read_vs_)"
+)
+"""Samples that are no events; those of priority and fairness count nanoseconds."""
+
+_GAUGE = re.compile(r"# TYPE (\S+) gauge\s*")
+_COLLECTED = re.compile(r"go_(?:cpu_classes_|memstats_frees|gc_(?!heap_allocs|heap_tiny))")
+"""Counters that Go's runtime advances only at the end of a garbage collection."""
+
+_COLLECTIONS = ("go_gc_duration_seconds_count", ())
+_LISTED = re.compile(
+    r"(apiserver_\w+_list)_\w+_objects_total"
+)  # objects, all those of a list at once
 _UNSTABLE = frozenset(
     {"le", "quantile", "host", "endpoint", "address", "url", "uid", "id", "instance", "pod"}
 )
 """Labels whose values differ from launch to launch."""
+
+_LEAST = {"s": 1e-3, "B": 2.0**16}
+"""Value of the smallest event of a metric that says nothing of its events, by its unit; else 1."""
 
 _GROUPS = (
     ("etcd requests", r"etcd_requests?_|grpc_(?:server|client)_handled"),
@@ -37,7 +54,7 @@ _GROUPS = (
     ("API requests", r"apiserver_request_total|apiserver_request_terminations"),
     ("client requests", r"rest_client_"),
     ("watch cache", r"apiserver_watch|watch_cache|apiserver_cache|etcd_(?:debugging_)?mvcc_watch"),
-    ("priority and fairness", r"apiserver_flowcontrol_"),
+    ("priority and fairness", r"apiserver_(?:flowcontrol|request_filter)_"),
     ("work queues", r"workqueue_"),
     ("Milo", r"projectstorage_|milo_|controller_runtime_"),
     ("garbage collector", r"go_gc_(?:duration|cycles)|go_cpu_classes_gc"),
@@ -70,7 +87,12 @@ def growth(before: Path, after: Path) -> Growth:
     """
     first, last = _text(before).split("\n"), _text(after).split("\n")
     known = set(first)
-    changed = [line for line in last if line not in known and _is_counted(line)]
+    gauges = {match[1] for line in last if (match := _GAUGE.fullmatch(line))}
+    changed = [
+        line
+        for line in last
+        if line not in known and _is_counted(line) and _name_of(line) not in gauges
+    ]
     series = {_series_of(line) for line in changed}
     old = [line for line in first if not line.startswith("#") and _series_of(line) in series]
     grown: Growth = {}
@@ -107,7 +129,8 @@ def comparable_series(pairs: Sequence[tuple[Growth, Growth]]) -> tuple[Series, .
     kept = []
     for (name, labels), values in sorted(sums.items(), key=lambda item: _order(*item[0])):
         counts[name] = counts.get(name, 0) + 1
-        if counts[name] > _MAX_SERIES or not _is_large(name, values):
+        event = _event(name, labels, sums)
+        if counts[name] > _MAX_SERIES or _total(values) < 2 * len(pairs) * event:
             continue
         group = group_of(name)
         kept.append(
@@ -115,6 +138,7 @@ def comparable_series(pairs: Sequence[tuple[Growth, Growth]]) -> tuple[Series, .
                 name=_title(name, labels),
                 group=group,
                 unit=_unit(name),
+                event=event,
                 may_cause=group not in _SYMPTOMS,
                 values=tuple((one[0], one[1]) for one in values),
             )
@@ -170,10 +194,25 @@ def _order(name: str, labels: Labels) -> tuple[int, int, str, Labels]:
     return (groups.index(group) if group in groups else len(groups), len(labels), name, labels)
 
 
-def _is_large(name: str, values: Sequence[Sequence[float]]) -> bool:
-    """Return whether a series counted enough events for a test."""
-    least = {"s": 1e-3, "B": 2.0**16}.get(_unit(name), 1.0)
-    return sum(abs(value) for pair in values for value in pair) / (2 * len(values)) >= least
+def _event(name: str, labels: Labels, sums: Mapping[tuple[str, Labels], _Values]) -> float:
+    """Return the value of one event: of a sum, the mean of what was added up.
+
+    Five requests or four are much to tell apart, also if each answer has a thousand bytes.
+    """
+    least = _LEAST.get(_unit(name), 1.0)
+    counted = (name, labels)
+    if name.endswith("_sum"):
+        counted = (f"{name.removesuffix('_sum')}_count", labels)
+    elif _COLLECTED.match(name):
+        counted = _COLLECTIONS
+    elif match := _LISTED.fullmatch(name):
+        counted = (f"{match[1]}_total", labels)
+    number = _total(sums.get(counted, ()))
+    return max(least, _total(sums[name, labels]) / number) if number else least
+
+
+def _total(values: _Values) -> float:
+    return sum(abs(value) for pair in values for value in pair)
 
 
 def _unit(name: str) -> str:
