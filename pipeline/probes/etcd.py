@@ -12,11 +12,15 @@ from typing import Any
 
 from pipeline.model.ports import Span, Target
 from pipeline.model.results import Reading
+from pipeline.storage import strict_json
 from pipeline.system import http_client
 from pipeline.system.errors import ProbeError, StorageError
 from pipeline.system.log import log
 
 PREFIX = "/projects/"
+
+KEYS_BEFORE, KEYS_AFTER = "etcd-keys-before.json", "etcd-keys-after.json"
+"""Names of the files with the number of keys of each type, before and after the load."""
 
 MAX_LISTED_KEYS = 200_000
 """Number of keys on either side of `PREFIX` above which they are counted and not listed."""
@@ -53,7 +57,7 @@ class EtcdProbe:
         """See `Probe.watch`; writes `etcd-keys-before.json`, and `-after` when asked."""
         if not target.etcd_url:
             raise ProbeError("etcd probe: etcd of this target cannot be reached")
-        before = take_snapshot(target.etcd_url, out / "etcd-keys-before.json")
+        before = take_snapshot(target.etcd_url, out / KEYS_BEFORE)
         yield _EtcdWatch(target.etcd_url, out, before)
 
 
@@ -87,7 +91,7 @@ class _EtcdWatch:
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`."""
-        before, after = self.before, take_snapshot(self.url, self.out / "etcd-keys-after.json")
+        before, after = self.before, take_snapshot(self.url, self.out / KEYS_AFTER)
         counts = {
             "keys_added": after.key_count - before.key_count,
             "revisions": after.revision - before.revision,
@@ -134,6 +138,30 @@ def take_snapshot(url: str, path: Path) -> EtcdSnapshot:
         names_left=None if others is None else frozenset(names_left(others)),
         orphaned_keys=orphans,
     )
+
+
+def read_key_counts(path: Path) -> dict[tuple[str, str], float] | None:
+    """Return the number of keys by place, `projects` or `others`, and type.
+
+    None if there is no such file, or if the keys were too many to be listed.
+
+    Raises:
+        ProbeError: The file is not what `take_snapshot` writes.
+    """
+    try:
+        data = path.read_bytes()
+        places = strict_json.loads(data)
+        if None in places.values():
+            return None
+        return {
+            (f"{place}", f"{kind}"): float(count)
+            for place, counts in places.items()
+            for kind, count in counts.items()
+        }
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ProbeError(f"{path.name}: no numbers of keys") from error
 
 
 def count_keys(url: str) -> int:

@@ -1,6 +1,7 @@
 """Extra pairs are profiled on both arms, and what is missing is named."""
 
 import gzip
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -273,6 +274,47 @@ def test_gauges_are_no_evidence_and_a_sum_has_its_own_events(tmp_path: Path) -> 
     grown = series.growth(tmp_path / "a", tmp_path / "b")
     events = {one.name: one.event for one in series.comparable_series([(grown, grown)] * 3)}
     assert events == {"sizes_sum": 1000.0, "sizes_count": 1.0}
+
+
+def with_keys(out: Path, left: int = 1) -> ResultSet:
+    """Return results of extra pairs whose candidate leaves some keys of each Project in etcd."""
+    run = extra_pairs(out)
+    for arm in Arm:
+        for folder in out.rglob(arm.value):
+            left_here = 100 * left if arm is Arm.CANDIDATE else 0
+            for path in folder.glob("server-*"):
+                path.with_name(path.name.replace("server", "etcd", 1)).write_bytes(
+                    path.read_bytes()
+                )
+            rows = [("etcd", "goroutines", "after", "etcd-goroutines-after.pb.gz", 0, 1, 1, "")]
+            write_csv(folder / "profiles.csv", profiles.COLUMNS, rows)
+            usual = {f"type{n}": 100 * n for n in range(1, 15)}
+            for when, new in (("before", {}), ("after", {"configmaps": left_here, **usual})):
+                keys = {"projects": {"namespaces": 1, **new}, "others": {"roles": 3}}
+                (folder / f"etcd-keys-{when}.json").write_text(json.dumps(keys))
+    return run
+
+
+def test_keys_that_are_left_in_etcd_are_named_by_type(tmp_path: Path) -> None:
+    found = read_evidence(tmp_path, with_keys(tmp_path), "object-crud", READING)
+    metric = Metric("keys_left", "1", Better.LOWER, 0.2)
+    first = find_causes((), found.series, metric, reading="etcd.keys_left", is_rise=True).causes[0]
+    assert first.name == 'etcd_keys{in="projects",type="configmaps"}'
+    assert (first.component, first.baseline, first.candidate) == ("etcd", 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "text", [None, "{", "[]", '{"projects": {"a": "b"}}', '{"projects": null}']
+)
+def test_keys_that_one_arm_does_not_have_are_a_gap_and_no_change(
+    tmp_path: Path, text: str | None
+) -> None:
+    run = with_keys(tmp_path)
+    path = next(tmp_path.rglob("candidate/etcd-keys-after.json"))
+    path.unlink() if text is None else path.write_text(text)
+    found = read_evidence(tmp_path, run, "object-crud", READING)
+    assert not [one for of in found.series for one in of.series if "etcd_keys" in one.name]
+    assert any(gap.startswith("keys in etcd: ") for gap in found.gaps)
 
 
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "1.7e308"])

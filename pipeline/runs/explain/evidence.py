@@ -327,8 +327,10 @@ def _sum(arm: _ArmEvidence, rows: Sequence[ProfileRow], columns: Sequence[str]) 
 
 
 def _series_evidence(component: str, pairs: _Pairs, gaps: _Gaps) -> SeriesEvidence | None:
+    keys = _key_growths(pairs, gaps) if component == "etcd" else {}
+
     def read(arm: _ArmEvidence) -> series.Growth:
-        grown: series.Growth = {}
+        grown = dict(keys.get(arm.folder, {}))
         replicas = {row.component for row in arm.rows if component_of(row.component) == component}
         for replica in sorted(replicas):
             texts = (arm.folder / f"{replica}-{when}.prom.gz" for when in ("before", "after"))
@@ -340,3 +342,18 @@ def _series_evidence(component: str, pairs: _Pairs, gaps: _Gaps) -> SeriesEviden
     if len(values) < MIN_EXPLAIN_PAIRS:
         return None
     return SeriesEvidence(component, series.comparable_series(values), tuple(operations))
+
+
+def _key_growths(pairs: _Pairs, gaps: _Gaps) -> Mapping[Path, series.Growth]:
+    """Return the growth of the keys in etcd by folder of an arm, of all arms or of none."""
+    folders = [arm.folder for pair in pairs for arm in pair]
+    try:
+        grown = {folder: series.key_growth(folder) for folder in folders}
+    except ProbeError as error:
+        gaps.add(f"keys in etcd: {error}")
+        return {}
+    known = {folder: one for folder, one in grown.items() if one is not None}
+    if known and len(known) < len(folders):
+        gaps.add("keys in etcd: they were not listed in every pair")
+        return {}
+    return known

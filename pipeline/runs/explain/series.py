@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pipeline.judge.causes import Series
+from pipeline.probes.etcd import KEYS_AFTER, KEYS_BEFORE, read_key_counts
 from pipeline.probes.scrape import LineSelection, parse_scrape
 from pipeline.system.errors import ProbeError
 from pipeline.system.sanitize import truncate
@@ -49,6 +50,7 @@ _LEAST = {"s": 1e-3, "B": 2.0**16}
 
 _GROUPS = (
     ("etcd requests", r"etcd_requests?_|grpc_(?:server|client)_handled"),
+    ("etcd keys", r"etcd_keys$"),
     ("etcd storage", r"etcd_(?:debugging_)?mvcc_(?!.*watch)|apiserver_storage_"),
     ("admission and webhooks", r"apiserver_admission_|webhook"),
     ("API requests", r"apiserver_request_total|apiserver_request_terminations"),
@@ -107,6 +109,24 @@ def growth(before: Path, after: Path) -> Growth:
                 if not abs(one.value) < _MAX_VALUE:
                     unusable.add(key)
     return {key: value for key, value in grown.items() if key not in unusable}
+
+
+def key_growth(folder: Path) -> Growth | None:
+    """Return the increase of the keys in etcd by type, named in the way of a metric.
+
+    etcd itself exports only their sum.  None if the etcd probe did not list them.
+
+    Raises:
+        ProbeError: A file of the probe is broken.
+    """
+    before, after = (read_key_counts(folder / name) for name in (KEYS_BEFORE, KEYS_AFTER))
+    if before is None or after is None:
+        return None
+    return {
+        ("etcd_keys", (("in", where), ("type", kind))): after.get((where, kind), 0.0)
+        - before.get((where, kind), 0.0)
+        for where, kind in {*before, *after}
+    }
 
 
 def comparable_series(pairs: Sequence[tuple[Growth, Growth]]) -> tuple[Series, ...]:
