@@ -442,9 +442,16 @@ def _sort_key(one: _Candidate, preference: _Preference) -> tuple[object, ...]:
         (cause.attributed > 0) != preference.is_rise,
         bool(preference.component) and cause.component != preference.component,
         preference.tier(cause.kind),
-        -_novelty(cause) if cause.kind is EvidenceKind.METRIC else -_specific_change(cause),
+        *_size_key(cause),
         cause.name,
     )
+
+
+def _size_key(cause: Cause) -> tuple[float, ...]:
+    """Return the key by which larger causes come first: newer metrics, then more events."""
+    if cause.kind is not EvidenceKind.METRIC:
+        return (-_specific_change(cause),)
+    return (-round(_novelty(cause), 9), float(cause.unit != "1"), -abs(cause.change))
 
 
 def _specific_change(cause: Cause) -> float:

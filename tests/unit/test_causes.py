@@ -151,6 +151,19 @@ def test_what_happens_to_each_of_six_projects_is_named(seed: int) -> None:
     assert [one.name for one in found.causes] == ["retries"]
 
 
+def test_of_metrics_that_are_new_the_sum_comes_first() -> None:
+    others = {f"rest_client_requests_total{{n={n}}}": (300.0, 300.0) for n in range(40)}
+    new = {f'answers{{code="500"{more}}}': (0.0, 100.0 / n) for n, more in ((2, ',a="b"'), (1, ""))}
+    metric = Metric("errors_share", "1", Better.LOWER, 0.2)
+    found = find_causes(
+        [], [metric_evidence({**others, **new})], metric, reading="errors_share", is_rise=True
+    )
+    assert [one.name for one in found.causes] == [
+        'answers{code="500"}',
+        'answers{code="500",a="b"}',
+    ]
+
+
 LOCK = ("sync.(*Mutex).Unlock", WAIT, *ROOT)
 LEAK = ("runtime.gopark", WAIT)
 
