@@ -1,6 +1,7 @@
-"""How long `explain` reads and compares the profiles of ten pairs, and how much memory it takes.
+"""How long `explain` reads and compares ten pairs, and how much memory it takes.
 
-The profiles are made up: thousands of stacks, 25 frames deep, five times as many as of `reference`.
+They are made up: thousands of stacks, 25 frames deep, five times as many as of `reference`, and the
+metrics of an API server with 17,000 lines, of which most are buckets.
 """
 
 import random
@@ -18,7 +19,7 @@ from pipeline.model.ports import Load, Span
 from pipeline.model.profiles import Stack, StackProfile
 from pipeline.model.results import Interleave, Machine, Reading, ResultSet, Trial
 from pipeline.model.subject import Arm, Subject
-from pipeline.probes import profiles
+from pipeline.probes import profiles, scrape
 from pipeline.probes.sampling import write_csv
 from pipeline.runs.explain.evidence import read_evidence
 from pipeline.runs.explain.recorder import RecordingDriver
@@ -32,8 +33,14 @@ _KINDS = {
     "block": (("contentions", "delay"), 2_500),
     "mutex": (("contentions", "delay"), 300),
     "goroutines": (("goroutine",), 400),
+    "wall": (("goroutine",), 400),
     "cpu": (("samples", "cpu"), 800),
 }
+_UNITS = {"cpu": "nanoseconds", "delay": "nanoseconds"} | dict.fromkeys(
+    ("alloc_space", "inuse_space"), "bytes"
+)
+_SERIES = {"server": 1_000, "manager": 30, "etcd": 30}  # that changed, each with its buckets
+_BUCKETS = 15
 _CHILD = "--child"
 
 
@@ -59,8 +66,11 @@ def write(out: Path) -> None:
             folder.mkdir(parents=True)
             rows: list[tuple[object, ...]] = []
             for component in _COMPONENTS:
+                for when in ("before", "after"):
+                    text = _text(when, _SERIES[component])
+                    scrape.write_compressed(folder / f"{component}-{when}.prom.gz", text)
                 for kind, (columns, count) in _KINDS.items():
-                    whens = ["load-00"] if kind == "cpu" else ["before", "after"]
+                    whens = ["load-00"] if kind in {"cpu", "wall"} else ["before", "after"]
                     for when in whens:
                         stacks: dict[Stack, tuple[float, ...]] = {}
                         for number in range(count):
@@ -71,7 +81,7 @@ def write(out: Path) -> None:
                             value = float(10 ** dice.uniform(4, 8))
                             stacks[calls] = (value,) * len(columns)
                         name = f"{component}-{kind}-{when}.pb.gz"
-                        types = tuple((column, "count") for column in columns)
+                        types = tuple((column, _UNITS.get(column, "count")) for column in columns)
                         pprof.write_profile(folder / name, StackProfile(types, stacks))
                         rows.append((component, kind, when, name, 0, 1, 1, ""))
             write_csv(folder / profiles.PROFILES, profiles.COLUMNS, rows)
@@ -89,11 +99,28 @@ def explain(out: Path) -> None:
     )
     took_s = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    cpu_s = time.process_time()
     count = sum(1 for _ in out.rglob("*.pb.gz"))
+    if evidence.gaps:
+        raise SystemExit(f"not everything was read: {evidence.gaps}")
     print(
-        f"{count} profiles of {_PAIRS} pairs: read in {read_s:.1f} s, compared in"
-        f" {took_s - read_s:.1f} s ({found.tests:,} tests), peak {peak:.0f} MiB"
+        f"{count} profiles and the metrics of {_PAIRS} pairs: read in {read_s:.1f} s, compared in"
+        f" {took_s - read_s:.1f} s ({found.tests:,} tests), CPU {cpu_s:.1f} s, peak {peak:.0f} MiB"
     )
+
+
+def _text(when: str, series: int) -> str:
+    """Return the metrics of one component, all of which grew."""
+    lines = ["# TYPE x_seconds histogram"]
+    for number in range(series):
+        value = 10 * number + (number + 7 if when == "after" else 0)
+        labels = f'verb="GET",resource="kind{number}",version="v1"'
+        lines += [f'x_seconds_bucket{{{labels},le="{n}"}} {value + n}' for n in range(_BUCKETS)]
+        lines += [
+            f"x_seconds_sum{{{labels}}} {0.01 * value}",
+            f"x_seconds_count{{{labels}}} {value}",
+        ]
+    return "\n".join(lines)
 
 
 class _Counted:

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -192,9 +193,9 @@ def _stack_profile(message: Any, limits: ProfileLimits) -> StackProfile:  # noqa
     )
     try:
         types = tuple((strings[one.type], strings[one.unit]) for one in message.sample_type)
-        functions = {one.id: strings[one.name] for one in message.function}
+        functions = {one.id: strings[one.name] or "?" for one in message.function}
         locations = {
-            one.id: tuple(functions[line.function_id] or "?" for line in one.line) or ("?",)
+            one.id: tuple([functions[line.function_id] for line in one.line]) or ("?",)
             for one in message.location
         }
         return StackProfile(types, _stacks(message.sample, locations, len(types), limits))
@@ -211,15 +212,16 @@ def _stacks(
     limits: ProfileLimits,
 ) -> dict[Stack, tuple[float, ...]]:
     frames = 0
+    lengths = {one: len(names) for one, names in locations.items()}
     stacks: dict[Stack, list[int]] = defaultdict(lambda: [0] * width)
     for sample in samples:
-        ids = sample.location_id
-        values = sample.value
+        ids = list(sample.location_id)
+        values = list(sample.value)
         if len(values) != width or min(values) < 0:
             raise ValueError("a sample has not one value, 0 or above, for each sample type")
-        if len(ids) > limits.depth or sum(len(locations[one]) for one in ids) > limits.depth:
+        if len(ids) > limits.depth or sum(map(lengths.__getitem__, ids)) > limits.depth:
             raise ValueError(f"a stack has more than {limits.depth:,} frames")
-        stack = tuple([name for one in ids for name in locations[one]]) or ("?",)
+        stack = tuple(chain.from_iterable(map(locations.__getitem__, ids))) or ("?",)
         frames += len(stack)
         if frames > limits.frames:
             raise ValueError(f"the stacks have more than {limits.frames:,} frames")

@@ -300,11 +300,12 @@ def _values(
         values = total.column(column)
         for stack, value in (before.column(column) if before else {}).items():
             values[stack] = values.get(stack, 0.0) - value
+        ours = {name for name in set().union(*values) if name.startswith(_PROFILING)}
         found.append(
             {
                 stack: by * value
                 for stack, value in values.items()
-                if value > 0 and not any(name.startswith(_PROFILING) for name in stack)
+                if value > 0 and ours.isdisjoint(stack)
             }
         )
     return found
