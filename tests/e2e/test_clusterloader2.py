@@ -31,7 +31,8 @@ max_invalid = 2
 kind = "local"
 """
 ROW = (
-    '  {{ name = "m{n}", select = "{select}", unit = "{unit}", scale = "difference", margin = 1 }},'
+    '  {{ name = "m{n}", select = "{select}", unit = "{unit}",'
+    ' scale = "difference", margin = 0.5 }},'
 )
 
 # What each is given, and the lowest value that each reading has.

@@ -24,7 +24,7 @@ kind = "local"
 """
 ROW = (
     '  {{ name = "{name}", select = "{select}", unit = "{unit}",'
-    ' scale = "difference", margin = 1.0 }},\n'
+    ' scale = "difference", margin = 0.5 }},\n'
 )
 
 # Of each workload: what its driver is told, the probes that it asks for, and readings that it must
