@@ -132,9 +132,7 @@ func (w *watch) list(ctx context.Context) (string, error) {
 // stream reads one watch until it ends, and returns why it did.
 func (w *watch) stream(ctx context.Context, from string, synced func()) string {
 	query := "?watch=1&allowWatchBookmarks=true"
-	w.mutex.Lock()
 	w.replays, w.initial = from == "", 0
-	w.mutex.Unlock()
 	if from == "" {
 		query += watchList
 	} else {
@@ -171,9 +169,7 @@ func (w *watch) stream(ctx context.Context, from string, synced func()) string {
 		}
 		if w.record(one, at); one.endsInitial() {
 			w.ledger.began(w.objects, w.initial)
-			w.mutex.Lock()
 			w.replays = false
-			w.mutex.Unlock()
 			synced()
 		}
 	}

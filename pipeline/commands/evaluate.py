@@ -12,7 +12,7 @@ _EXITS = (
     " 6 a driver is missing or its load could not be applied, 8 disk full or a folder"
     " that cannot be used, 130 interrupted"
 )
-_MOST_REPETITIONS = _MOST_PAIRS = 100  # more results could not be read again
+_MOST = 100  # launches, or pairs of a fault: more results could not be read again
 _FIXED = ("candidate", "build", "suite", "repetitions", "seed")
 
 
@@ -48,10 +48,10 @@ def add(commands: "options.Commands") -> None:
 
 def _evaluate(args: argparse.Namespace) -> Exit:
     options.check_resume(args, _FIXED, "start a new evaluation")
-    for name, least, most in (("repetitions", 2, _MOST_REPETITIONS), ("faults", 3, _MOST_PAIRS)):
+    for name, least in (("repetitions", 2), ("faults", 3)):
         value = getattr(args, name)
-        if value is not None and not least <= value <= most:
-            raise ConfigError(f"--{name} {value}: write a number from {least} to {most}")
+        if value is not None and not least <= value <= _MOST:
+            raise ConfigError(f"--{name} {value}: write a number from {least} to {_MOST}")
     from pipeline.model.request import EvaluateRequest
     from pipeline.runs.evaluate import run
     from pipeline.runs.request import default_candidate

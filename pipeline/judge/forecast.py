@@ -139,7 +139,7 @@ def forecast_quantity(name: str, measured: Sequence[Measured], n: int) -> Foreca
     fit = _fit_growth(used)
     believed_to = math.floor(means[-1].n * max(BELIEVED_RATIO, _validated_ratio(used)))
     if fit.interval(believed_to)[2] < means[-1].value:  # less than there is already
-        return replace(result, refused=_again(means[0], means[-1], means))
+        return replace(result, refused=_shrinking(means[0], means[-1], means))
     result = replace(result, believed_to=believed_to, per_n=scale * fit.slope_at(means[-1].n))
     if n > believed_to:
         needed = math.ceil(n / BELIEVED_RATIO)
@@ -198,10 +198,10 @@ def _shrinks(means: Sequence[Measured]) -> str:
         for before, after in pairwise(means)
         if after.value < before.value * (1 - MAX_DROP)
     ]
-    return _again(*drops[-1], means) if drops else ""
+    return _shrinking(*drops[-1], means) if drops else ""
 
 
-def _again(before: Measured, after: Measured, means: Sequence[Measured]) -> str:
+def _shrinking(before: Measured, after: Measured, means: Sequence[Measured]) -> str:
     missing = max(1, MIN_SIZES - sum(one.n >= after.n for one in means))
     sizes = "1 more size" if missing == 1 else f"{missing} more sizes"
     return (

@@ -2,9 +2,12 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from pipeline import toolchain
 from pipeline.drivers.k6.settings import SCRIPTS
@@ -21,6 +24,7 @@ from pipeline.model.soak import Soak
 from pipeline.runs import preflight
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.request import spec_of
+from pipeline.storage.settings import first_problem
 from pipeline.system import paths
 from pipeline.system.errors import ConfigError
 
@@ -42,6 +46,17 @@ class OneBuild:
     def tools(self) -> dict[str, Tool]:
         """Version and digest of each program, and of this package."""
         return {**toolchain.tools_of(self.programs), "milo-perf": toolchain.own_version()}
+
+
+@contextmanager
+def refused_by_config_error() -> Iterator[None]:
+    """Raise ConfigError for a question, or settings of its load, that are not valid."""
+    try:
+        yield
+    except ValidationError as error:
+        raise ConfigError(f"k6 cannot apply this load: {first_problem(error)}") from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def prepare(

@@ -9,6 +9,7 @@ value that is a share of events.
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -193,32 +194,33 @@ class _Table:
             if text.endswith("%") and not may_be_percent:
                 hint = "write it in the unit of the value; per cent are for ratios and shares"
                 self._file.refuse(row, column, text, "an amount", hint)
-            if (
-                is_share
-                and text
-                and (doubt := share_question(self._margin(column, text, row, scale)))
-            ):
-                raise ConfigError(f"{self._file.place(row)}: {column}: {doubt}")
+        margin_of = partial(self._margin, scale=scale, is_share=is_share)
         try:
             return Metric(
                 name=name,
                 unit=properties["unit"][0] or "1",
                 better=Better(properties["better"][0] or Better.LOWER),
-                margin=self._margin("margin", *margin, scale) if margin[0] else MARGIN,
+                margin=margin_of("margin", *margin) if margin[0] else MARGIN,
                 gate=True,
                 scale=scale,
                 floor=self._number("floor", *floor) if floor[0] else 0.0,
-                tolerance=self._margin("tolerance", *tolerance, scale) if tolerance[0] else None,
+                tolerance=margin_of("tolerance", *tolerance) if tolerance[0] else None,
             )
         except InvalidMetricError as error:
             place = self._file.place(properties[error.field][1])
             raise ConfigError(f"{place}: {truncate(str(error), _SENTENCE)}") from error
 
-    def _margin(self, column: str, text: str, row: int, scale: Scale) -> float:
-        if text.endswith("%"):
-            return self._number(column, text.removesuffix("%").rstrip(), row) / 100
-        margin = self._number(column, text, row)
-        if scale is Scale.RATIO and (question := percent_question(margin)):
+    def _margin(self, column: str, text: str, row: int, scale: Scale, *, is_share: bool) -> float:
+        is_percent, question = text.endswith("%"), ""
+        if is_percent:
+            margin = self._number(column, text.removesuffix("%").rstrip(), row) / 100
+        else:
+            margin = self._number(column, text, row)
+        if is_share:
+            question = share_question(margin)
+        elif scale is Scale.RATIO and not is_percent:
+            question = percent_question(margin)
+        if question:
             raise ConfigError(f"{self._file.place(row)}: {column}: {question}")
         return margin
 

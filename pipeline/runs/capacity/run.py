@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from pipeline.environments import registry
 from pipeline.judge.forecast import MIN_SIZES, forecast_capacity
 from pipeline.judge.stats.summary import QUANTILES, min_values
@@ -35,11 +33,11 @@ from pipeline.runs.one_build import (
     load_digest,
     prepare,
     prepare_again,
+    refused_by_config_error,
 )
 from pipeline.runs.plan import draw_seed
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
-from pipeline.storage.settings import first_problem
 from pipeline.system import paths, progress
 from pipeline.system.errors import ConfigError, Exit, LoadError
 from pipeline.system.log import log
@@ -60,7 +58,7 @@ def question_of(request: CapacityRequest) -> CapacityQuestion:
     """Return the question of a request, or raise ConfigError if it cannot be answered."""
     things, limits = request.things, request.limits
     seed = draw_seed(request.seed)
-    try:
+    with refused_by_config_error():
         if request.machine:
             parse_machine(request.machine)
         question = CapacityQuestion(
@@ -78,10 +76,6 @@ def question_of(request: CapacityRequest) -> CapacityQuestion:
         )
         fill_settings(question, things, range(question.start))
         probe_settings(question, question.start)
-    except ValidationError as error:
-        raise ConfigError(f"k6 cannot apply this load: {first_problem(error)}") from error
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
     if things is CountedResource.PROJECTS and request.projects is not None:
         raise ConfigError(
             "--projects is the number of Projects that hold objects: it needs `capacity objects`",

@@ -37,9 +37,9 @@ _COLLECTED = re.compile(r"go_(?:cpu_classes_|memstats_frees|gc_(?!heap_allocs|he
 """Counters that Go's runtime advances only at the end of a garbage collection."""
 
 _COLLECTIONS = ("go_gc_duration_seconds_count", ())
-_LISTED = re.compile(
-    r"(apiserver_\w+_list)_\w+_objects_total"
-)  # objects, all those of a list at once
+_LISTED = re.compile(r"(apiserver_\w+_list)_\w+_objects_total")
+"""Counters of objects, which grow by all objects of a list at once."""
+
 _UNSTABLE = frozenset(
     {"le", "quantile", "host", "endpoint", "address", "url", "uid", "id", "instance", "pod"}
 )
@@ -217,7 +217,8 @@ def _order(name: str, labels: Labels) -> tuple[int, int, str, Labels]:
 def _event(name: str, labels: Labels, sums: Mapping[tuple[str, Labels], _Values]) -> float:
     """Return the value of one event: of a sum, the mean of what was added up.
 
-    Five requests or four are much to tell apart, also if each answer has a thousand bytes.
+    Without it, five answers of 1 kB would be 5,000 events, and chance alone would seem to tell them
+    from four.
     """
     least = _LEAST.get(_unit(name), 1.0)
     counted = (name, labels)

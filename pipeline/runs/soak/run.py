@@ -7,8 +7,6 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from pipeline.environments import registry
 from pipeline.model import headroom
 from pipeline.model.limit import parse_limits
@@ -28,6 +26,7 @@ from pipeline.runs.one_build import (
     load_digest,
     prepare,
     prepare_again,
+    refused_by_config_error,
     require_measurable,
 )
 from pipeline.runs.plan import draw_seed
@@ -35,7 +34,6 @@ from pipeline.runs.soak.cycle import SCRIPT, CycleRunner, settings_of
 from pipeline.runs.soak.cycle_loop import run_cycles
 from pipeline.runs.trust import RunOrigin
 from pipeline.storage import codec
-from pipeline.storage.settings import first_problem
 from pipeline.system import paths, progress
 from pipeline.system.errors import ConfigError, Exit, LoadError
 from pipeline.system.log import log
@@ -50,7 +48,7 @@ _REQUEST_S = 0.001  # of the fastest build
 
 def question_of(request: SoakRequest) -> SoakQuestion:
     """Return the question of a request, or raise ConfigError if it cannot be answered."""
-    try:
+    with refused_by_config_error():
         limits = parse_limits(request.limits) if request.limits else ()
         question = SoakQuestion(
             lasts_s=request.lasts_s,
@@ -63,10 +61,6 @@ def question_of(request: SoakRequest) -> SoakQuestion:
             seed=draw_seed(request.seed),
         )
         cycle = settings_of(question)
-    except ValidationError as error:
-        raise ConfigError(f"k6 cannot apply this load: {first_problem(error)}") from error
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
     requests = cycle.requests_expected(1)
     if requests * _REQUEST_S > cycle.longest_s:
         raise ConfigError(
