@@ -169,7 +169,7 @@ class Bench:
     def harness(self) -> measure.Harness:
         return measure.Harness(
             self.environment,
-            {"crud": self.driver},
+            {workload.name: self.driver for workload in self.suite.workloads},
             (self.probe,),
             {},
             {arm: Artifact(Subject("reference", "sha256:00"), Path("x")) for arm in Arm},

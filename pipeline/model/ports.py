@@ -271,6 +271,7 @@ class Load:
         warnings: Remarks for the reader about a load that counts.
         failing: Reason why an arm may have had no useful load, such as too many failed requests.
             In one arm it is a measurement; in every arm of a pair the load is invalid.
+        overloaded: The arms of `failing` that were too slow: most requests had no answer in time.
         failed: Reason why an arm could not be prepared or did not finish.  That arm has failed the
             workload, and no reading of either arm counts.
     """
@@ -280,6 +281,7 @@ class Load:
     invalid: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     failing: Mapping[Arm, str] = field(default_factory=dict)
+    overloaded: frozenset[Arm] = frozenset()
     failed: Mapping[Arm, str] = field(default_factory=dict)
 
     @classmethod

@@ -38,6 +38,7 @@ from pipeline.model.results import Failure, Interleave, Reading, ResultSet, Tria
 from pipeline.model.subject import Arm
 from pipeline.runs.plan import Pair, Plan, derive_seed
 from pipeline.runs.samples import (
+    ERROR_SHARES,
     MeasuredTrial,
     TrialValues,
     add_pair,
@@ -215,8 +216,8 @@ class _PairProgress:
 class _PairLaunch:
     """One start of the servers of a pair, and what was measured: both arms of a duet, or one.
 
-    `unloaded` is the reason why an arm had next to no load, by workload and arm.  The values of
-    `failed_workloads` are dropped in both arms.
+    `unloaded` is the reason why an arm had next to no load, by workload and arm; `overloaded` has
+    those that were too slow for it.  The values of `failed_workloads` are dropped in both arms.
     """
 
     pair: int
@@ -229,6 +230,7 @@ class _PairLaunch:
     failures: dict[Arm, list[Failure]] = field(default_factory=lambda: defaultdict(list))
     invalid: list[str] = field(default_factory=list)
     unloaded: dict[tuple[str, Arm], str] = field(default_factory=dict)
+    overloaded: set[tuple[str, Arm]] = field(default_factory=set)
     failed_workloads: set[str] = field(default_factory=set)
 
 
@@ -242,7 +244,7 @@ def _measure_pair(
         folder = out if is_duet else new_folder(out / arms[0])
         launches.append(_PairLaunch(pair.number, arms, folder))
         _measure_launch(plan, launches[-1], harness, progress)
-    return _trials(launches, pair)
+    return _trials(plan.suite, launches, pair)
 
 
 def _measure_launch(
@@ -339,6 +341,8 @@ def _record_arm(
     launch.values[arm].update(values)
     if arm in load.failing:
         launch.unloaded[workload.name, arm] = load.failing[arm]
+    if arm in load.overloaded:
+        launch.overloaded.add((workload.name, arm))
     invalid = (*count_mismatches(readings, arm), *lost_answers(readings, arm))
     warnings = (
         *load.warnings,
@@ -350,21 +354,31 @@ def _record_arm(
     launch.warnings[arm] += [f"{workload.name}: {warning}" for warning in warnings]
 
 
-def _trials(launches: Sequence[_PairLaunch], pair: Pair) -> tuple[MeasuredTrial, ...]:
+def _trials(suite: Suite, launches: Sequence[_PairLaunch], pair: Pair) -> tuple[MeasuredTrial, ...]:
     """Return the trials of a pair, in the order in which the arms were started.
 
     One build that fails is a result.  If both builds fail, the load or the machine may be at fault,
-    and nothing can be said of a difference: the pair is invalid.
+    and nothing can be said of a difference: the pair is invalid.  Two builds that are too slow for
+    one workload are compared by its errors alone, and by the other workloads.
     """
     unloaded: dict[str, dict[Arm, str]] = {}
     for launch in launches:
-        for (workload, arm), reason in launch.unloaded.items():
-            unloaded.setdefault(workload, {})[arm] = reason
+        for (name, arm), reason in launch.unloaded.items():
+            unloaded.setdefault(name, {})[arm] = reason
+    unloaded = {name: arms for name, arms in unloaded.items() if set(arms) == set(pair.order)}
+    failed = {name for launch in launches for name in launch.failed_workloads}
+    slow = {
+        name
+        for name in unloaded
+        if all((name, arm) in launch.overloaded for launch in launches for arm in launch.arms)
+    }
+    if all(workload.name in failed | unloaded.keys() for workload in suite.workloads):
+        slow = set()  # nothing else was measured
     invalid = [reason for launch in launches for reason in launch.invalid]
     invalid += [
-        f"{workload}: {reason}"
-        for workload, by_arm in unloaded.items()
-        if set(by_arm) == set(pair.order)
+        f"{name}: {reason}"
+        for name, by_arm in unloaded.items()
+        if name not in slow
         for reason in by_arm.values()
     ]
     launch_of = {arm: launch for launch in launches for arm in launch.arms}
@@ -373,8 +387,14 @@ def _trials(launches: Sequence[_PairLaunch], pair: Pair) -> tuple[MeasuredTrial,
     trials = []
     for position, arm in enumerate(pair.order):
         launch = launch_of[arm]
-        for workload in {name for one in launches for name in one.failed_workloads}:
-            launch.values[arm].drop(workload)
+        for workload in suite.workloads:
+            if workload.name in failed:
+                launch.values[arm].drop(workload)
+            elif workload.name in slow:
+                launch.values[arm].drop(workload, keep=ERROR_SHARES)
+        overloads = [
+            f"{name}: only its errors count: {unloaded[name][arm]}" for name in sorted(slow)
+        ]
         trial = Trial(
             pair=pair.number,
             arm=arm,
@@ -382,7 +402,7 @@ def _trials(launches: Sequence[_PairLaunch], pair: Pair) -> tuple[MeasuredTrial,
             started_at=launch.started_at,
             duration_s=round(launch.duration_s, 3),
             invalid=tuple(invalid),
-            warnings=tuple(launch.warnings[arm]),
+            warnings=(*launch.warnings[arm], *overloads),
             failures=tuple(launch.failures[arm]),
         )
         trials.append(MeasuredTrial(trial, launch.values[arm]))

@@ -1,14 +1,17 @@
 """Compute samples from readings: one value per metric and trial."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pipeline.judge.stats.summary import EFFECTIVE, ERROR, QUANTILES, min_values
 from pipeline.model.metric import TIMES, Scale, convert
 from pipeline.model.results import Cutoff, Reading, ResultSet, Sample, Trial
 from pipeline.model.subject import Arm
 from pipeline.runs.suite_file import MetricSettings, Suite, Workload
+
+ERROR_SHARES: Final = ("errors_share", "unfinished_share")
+"""Readings that a build which is too slow for a load still has."""
 
 _PODS = "pods."
 _FEW_TIMEOUTS = 0.02  # share of requests
@@ -40,10 +43,11 @@ class TrialValues:
         self.cutoffs.update(other.cutoffs)
         self.missing.extend(other.missing)
 
-    def drop(self, workload: str) -> None:
-        """Remove the values of a workload that one of the builds failed."""
+    def drop(self, workload: Workload, keep: Collection[str] = ()) -> None:
+        """Remove the values of a workload, except those of the readings `keep`."""
+        dropped = {f"{workload.name}/{m.name}" for m in workload.metrics if m.select not in keep}
         for by_key in (self.values, self.denominators, self.cutoffs):
-            for key in [key for key in by_key if key.startswith(f"{workload}/")]:
+            for key in dropped & by_key.keys():
                 del by_key[key]
 
 

@@ -13,13 +13,14 @@ from pipeline.judge.interim import looks_up_to
 from pipeline.model.metric import Metric
 from pipeline.model.results import ResultSet, Sample
 from pipeline.model.subject import Arm, Product, parse_spec
+from pipeline.runs.samples import ERROR_SHARES
 from pipeline.runs.suite_file import Suite
 from pipeline.system.errors import BaselineError
 
 _MAX_NAMES: Final = 5
 
 COUNTS: Final = (
-    *("errors_share", "unfinished_share"),
+    *ERROR_SHARES,
     *("projects_never_ready", "projects.never_ready", "projects.never_ready_share"),
     *("projects_never_gone", "projects.never_gone"),
 )

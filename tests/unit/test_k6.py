@@ -77,7 +77,7 @@ def points(  # a load of 10 iterations per second over 3 s, as asked
     baseline: Mapping[str, Any] | None = None,
 ) -> PointsSummary:
     span = Span(100.0, 100.0 + seconds)
-    good = ArmSummary(span, (Reading("iterations", 30.0, "1"),), 30, 0.0, 0.0, "")
+    good = ArmSummary(span, (Reading("iterations", 30.0, "1"),), 30, 0.0, 0.0, 0.0, "")
     changed = dataclasses.replace(good, **(baseline or {}))
     return PointsSummary(dropped, {Arm.BASELINE: changed, Arm.CANDIDATE: good})
 
@@ -213,6 +213,15 @@ def test_a_build_most_of_whose_requests_fail_is_measured_and_said_to_fail() -> N
         Arm.BASELINE: "60.0% of the baseline's requests failed, most with status 500; 50.0% is the"
         " limit"
     }
+    assert load.overloaded == frozenset()
+
+
+@pytest.mark.parametrize(("timed_out", "overloaded"), [(0.6, {Arm.BASELINE}), (0.5, set())])
+def test_a_build_that_answers_too_late_is_overloaded_and_one_that_refuses_is_not(
+    timed_out: float, overloaded: set[Arm]
+) -> None:
+    bad = {"failed_share": 0.6, "timed_out_share": timed_out, "failed_with": "no answer"}
+    assert judge(settings(), points(baseline=bad), 0.2, []).overloaded == overloaded
 
 
 def test_fixed_work_is_told_how_much_and_how_long_at_most(tmp_path: Path) -> None:

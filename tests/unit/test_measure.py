@@ -11,13 +11,14 @@ import pytest
 
 from pipeline.judge import policy
 from pipeline.model.ports import Load, Span, Target
-from pipeline.model.results import Interleave, ResultSet
+from pipeline.model.results import Interleave, Reading, ResultSet
 from pipeline.model.subject import Arm
 from pipeline.runs import measure
 from pipeline.runs.plan import Plan
-from pipeline.runs.suite_file import Suite
+from pipeline.runs.suite_file import Suite, load
 from pipeline.system.errors import InvalidPairsError, LaunchError, LoadError, StorageError
 from tests.fakes import (
+    SUITE,
     Bench,
     FakeDriver,
     FakeEnvironment,
@@ -27,6 +28,15 @@ from tests.fakes import (
     empty,
     tiny,
 )
+
+ERRORS = """
+[[workload.metric]]
+name = "errors"
+select = "errors_share"
+unit = "1"
+scale = "difference"
+margin = 0.1
+"""
 
 
 @pytest.fixture
@@ -372,6 +382,49 @@ def test_a_build_whose_requests_fail_is_measured_unless_those_of_the_other_fail_
     both = FakeDriver([failing(*Arm)])
     with pytest.raises(LoadError, match="crud: most failed"):
         list(Bench(suite, tmp_path / "both", both, interleave=interleave).run())
+
+
+@pytest.mark.parametrize("interleave", list(Interleave))
+@pytest.mark.parametrize(
+    ("slow", "refusing", "counts"),
+    [((0,), (), True), ((), (0,), False), ((0, 1), (), False), ((0,), (1,), False)],
+)
+def test_two_builds_too_slow_for_one_workload_are_compared_by_its_errors_and_the_others(
+    tmp_path: Path,
+    *,
+    interleave: Interleave,
+    slow: tuple[int, ...],
+    refusing: tuple[int, ...],
+    counts: bool,
+) -> None:
+    text = SUITE + ERRORS + SUITE[SUITE.index("[[workload]]") :].replace('"crud"', '"burst"')
+    path = tmp_path / "two.toml"
+    path.write_text(text)
+    fine = applied()
+    loads = []
+    for number in range(2):
+        failing = dict.fromkeys(Arm, "most failed") if number in (*slow, *refusing) else {}
+        errors = {
+            arm: (*of, Reading("errors_share", 0.6, "1")) for arm, of in fine.readings.items()
+        }
+        overloaded = frozenset(Arm) if number in slow else frozenset()
+        load_ = dataclasses.replace(fine, readings=errors, failing=failing, overloaded=overloaded)
+        loads.append(load_)
+    driver = FakeDriver(loads * 99)
+    bench = Bench(load(path).suite, tmp_path, driver, interleave=interleave)
+    if not counts:
+        with pytest.raises(LoadError, match="most failed"):
+            list(bench.run())
+        return
+    *_, results = bench.run()
+    values = {sample.key: set(sample.values) for sample in results.samples[Arm.CANDIDATE]}
+    assert values["crud/errors"] == {0.6}
+    assert values["crud/create_p50"] == values["crud/cpu"] == {None}
+    assert values["burst/create_p50"] == {0.01}
+    assert all(
+        trial.warnings == ("crud: only its errors count: most failed",) for trial in results.trials
+    )
+    assert policy.report(results).verdict == "inconclusive"
 
 
 def test_a_budget_never_ends_a_run_before_its_first_look(suite: Suite, tmp_path: Path) -> None:

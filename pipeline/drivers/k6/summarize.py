@@ -85,6 +85,7 @@ class ArmSummary:
         readings: Readings of the module's table.
         iterations: Number of iterations of the phase `load` that ended.
         failed_share: Share of failed requests of the phase `load`, between 0 and 1.
+        timed_out_share: Share of the same requests that had no answer in time.
         unsent_share: Share of the same requests that k6 itself could not send.
         failed_with: Most common failure, such as `status 500`; empty if there is none.
     """
@@ -93,6 +94,7 @@ class ArmSummary:
     readings: tuple[Reading, ...]
     iterations: int
     failed_share: float
+    timed_out_share: float
     unsent_share: float
     failed_with: str
 
@@ -166,6 +168,7 @@ def _summarize_arm(
             failures[_failure(one)] += len(one.measured)
     answered = sum(len(s.measured) for s in asked)
     share = sum(failures.values()) / max(1, answered)
+    timed_out = sum(len(s.measured) for s in asked if s.cut_off) / max(1, answered)
     unsent = sum(len(s.measured) for s in asked if s.local_failure) / max(1, answered)
     waited = [s for s in asked if _is_time(s)]
     timed = [*waited, *(s for s in load if "unit" in s.tags)]
@@ -197,6 +200,7 @@ def _summarize_arm(
         readings=(*readings, *counters),
         iterations=iterations,
         failed_share=share,
+        timed_out_share=timed_out,
         unsent_share=unsent,
         failed_with=max(failures, key=lambda name: failures[name], default=""),
     )

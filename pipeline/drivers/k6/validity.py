@@ -51,7 +51,10 @@ def judge(settings: K6, points: PointsSummary, cpu: float, log_errors: Sequence[
         for arm, one in points.arms.items()
         if one.failed_share > settings.max_failed_share
     }
-    return Load(readings, spans, tuple(invalid), tuple(warnings), failing)
+    overloaded = frozenset(
+        arm for arm in failing if points.arms[arm].timed_out_share > settings.max_failed_share
+    )
+    return Load(readings, spans, tuple(invalid), tuple(warnings), failing, overloaded)
 
 
 def _readings(settings: K6, summary: ArmSummary, cpu: float) -> Iterator[Reading]:
