@@ -10,11 +10,11 @@ Source:
 
 import sys
 import zlib
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -213,21 +213,23 @@ def _stacks(
 ) -> dict[Stack, tuple[float, ...]]:
     frames = 0
     lengths = {one: len(names) for one, names in locations.items()}
-    stacks: dict[Stack, list[int]] = defaultdict(lambda: [0] * width)
+    longest = max(lengths.values(), default=1)
+    stacks: dict[Stack, tuple[int, ...]] = {}
     for sample in samples:
         ids = list(sample.location_id)
-        values = list(sample.value)
+        values = tuple(sample.value)
         if len(values) != width or min(values) < 0:
             raise ValueError("a sample has not one value, 0 or above, for each sample type")
-        if len(ids) > limits.depth or sum(map(lengths.__getitem__, ids)) > limits.depth:
+        if len(ids) * longest > limits.depth and (
+            len(ids) > limits.depth or sum(map(lengths.__getitem__, ids)) > limits.depth
+        ):
             raise ValueError(f"a stack has more than {limits.depth:,} frames")
         stack = tuple(chain.from_iterable(map(locations.__getitem__, ids))) or ("?",)
         frames += len(stack)
         if frames > limits.frames:
             raise ValueError(f"the stacks have more than {limits.frames:,} frames")
-        total = stacks[stack]
-        for at, value in enumerate(values):
-            total[at] += value
+        before = stacks.get(stack)
+        stacks[stack] = values if before is None else tuple(map(add, before, values))
     return {stack: tuple(map(float, total)) for stack, total in stacks.items()}
 
 

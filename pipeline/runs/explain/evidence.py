@@ -3,9 +3,9 @@
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from pipeline.judge.causes import MIN_EXPLAIN_PAIRS, SeriesEvidence
 from pipeline.judge.functions import StackEvidence
@@ -20,7 +20,8 @@ from pipeline.storage import pprof
 from pipeline.system.errors import ProbeError
 from pipeline.system.sanitize import truncate
 
-_T = TypeVar("_T")
+_StackValues = dict[Stack, float]
+_Read = Callable[[Path], StackProfile]
 
 _COMPONENTS = ("server", "manager", "etcd")
 _MAX_ROWS = 5_000
@@ -85,6 +86,12 @@ SOURCES: Mapping[EvidenceKind, EvidenceSource] = {
     ),
 }
 """The source of each kind of evidence that is made of stacks."""
+
+_SOURCES_OF_FILES = [
+    {kind: source for kind, source in SOURCES.items() if source.kind is file_kind}
+    for file_kind in dict.fromkeys(source.kind for source in SOURCES.values())
+]
+"""The same by the files that they are read from, so that each file is read once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +175,8 @@ def read_evidence(out: Path, results: ResultSet, workload: str, reading: str) ->
     stacks = [
         found
         for component in components
-        for kind in SOURCES
-        if (found := _stack_evidence(component, kind, pairs, gaps)) is not None
+        for sources in _SOURCES_OF_FILES
+        for found in _stack_evidence(component, sources, pairs, gaps)
     ]
     found_series = [
         one for name in components if (one := _series_evidence(name, pairs, gaps)) is not None
@@ -226,58 +233,52 @@ def _rows(path: Path) -> Iterator[ProfileRow]:
         raise ProbeError(f"{path.name} cannot be read: {truncate(repr(error), 100)}") from error
 
 
-def _values_of_pairs(
-    pairs: _Pairs, read: Callable[[_ArmEvidence], _T], gaps: _Gaps, what: str
-) -> tuple[list[tuple[_T, _T]], list[tuple[float, float]]]:
-    """Return what both arms of a pair have, and their operations; else there is a gap."""
-    values, operations = [], []
-    for baseline, candidate in pairs:
-        try:
-            values.append((read(baseline), read(candidate)))
-        except ProbeError as error:
-            gaps.add(f"{what}: {error}")
-            continue
-        operations.append((baseline.operations, candidate.operations))
-    return values, operations
-
-
 def _stack_evidence(
-    component: str, kind: EvidenceKind, pairs: _Pairs, gaps: _Gaps
-) -> StackEvidence | None:
-    source = SOURCES[kind]
+    component: str,
+    sources: Mapping[EvidenceKind, EvidenceSource],
+    pairs: _Pairs,
+    gaps: _Gaps,
+) -> Iterator[StackEvidence]:
+    """Yield the evidence of a component that is read from the same files."""
     stacks: dict[Stack, Stack] = {}  # equal stacks of all profiles are one object
-    events: dict[Stack, float] = {}
-
-    def read(arm: _ArmEvidence) -> dict[Stack, float]:
-        columns = [source.column, *filter(None, [source.events])]
-        values, *counts = _values(arm, component, source, columns)
-        found = {stacks.setdefault(stack, stack): value for stack, value in values.items()}
-        for stack, count in (counts[0] if counts else {}).items():
-            events[stack] = events.get(stack, 0.0) + count / (len(Arm) * len(pairs))
-        return found
-
-    what = f"{kind} of {component}"
-    values, operations = _values_of_pairs(pairs, read, gaps, what)
-    if values and not any(one for pair in values for one in pair):
-        gaps.add(f"{what}: the profiles are empty")
-        return None
-    if len(values) < MIN_EXPLAIN_PAIRS:
-        return None
-    return StackEvidence(
-        *(component, kind, source.unit, source.event, source.least),
-        tuple(values),
-        tuple(operations),
-        events,
-    )
+    events: dict[EvidenceKind, dict[Stack, float]] = {kind: {} for kind in sources}
+    values: dict[EvidenceKind, list[tuple[_StackValues, _StackValues]]] = {k: [] for k in sources}
+    operations: dict[EvidenceKind, list[tuple[float, float]]] = {kind: [] for kind in sources}
+    for pair in pairs:
+        read = cache(pprof.read_profile)
+        for kind, source in sources.items():
+            try:
+                arms = [_values(arm, component, source, read) for arm in pair]
+            except ProbeError as error:
+                gaps.add(f"{kind} of {component}: {error}")
+                continue
+            one, two = ({stacks.setdefault(s, s): v for s, v in arm[0].items()} for arm in arms)
+            values[kind].append((one, two))
+            operations[kind].append((pair[0].operations, pair[1].operations))
+            counted = events[kind]
+            for counts in (arm[1] for arm in arms if source.events):
+                for stack, count in counts.items():
+                    counted[stack] = counted.get(stack, 0.0) + count / (len(Arm) * len(pairs))
+    for kind, source in sources.items():
+        if values[kind] and not any(one for pair in values[kind] for one in pair):
+            gaps.add(f"{kind} of {component}: the profiles are empty")
+        elif len(values[kind]) >= MIN_EXPLAIN_PAIRS:
+            yield StackEvidence(
+                *(component, kind, source.unit, source.event, source.least),
+                tuple(values[kind]),
+                tuple(operations[kind]),
+                events[kind],
+            )
 
 
 def _values(
-    arm: _ArmEvidence, component: str, source: EvidenceSource, columns: Sequence[str]
-) -> list[dict[Stack, float]]:
-    """Return the first column of one arm of one pair in the base unit, and the others as they are.
+    arm: _ArmEvidence, component: str, source: EvidenceSource, read: _Read
+) -> list[_StackValues]:
+    """Return the values of one arm of one pair in the base unit, and its events if it has some.
 
     What our own requests for profiles cost is left out.
     """
+    columns = [source.column, *filter(None, [source.events])]
     rows = arm.of(component, source.kind)
     if gap := next((row.gap for row in rows if row.gap), ""):
         raise ProbeError(gap)
@@ -289,9 +290,9 @@ def _values(
             used = rows
         case _:
             used = [row for row in rows if row.when == "after"]
-    total = _sum(arm, used, columns)
+    total = _sum(arm, used, columns, read)
     earlier = [row for row in rows if row.when == "before"]
-    before = _sum(arm, earlier, columns) if source.is_increase else None
+    before = _sum(arm, earlier, columns, read) if source.is_increase else None
     factor = source.factor
     if source.kind is EvidenceKind.WALL:  # replicas are sampled at the same times
         factor *= (used[0].end_s - used[0].start_s) / max(1, used[0].count)
@@ -311,13 +312,15 @@ def _values(
     return found
 
 
-def _sum(arm: _ArmEvidence, rows: Sequence[ProfileRow], columns: Sequence[str]) -> StackProfile:
+def _sum(
+    arm: _ArmEvidence, rows: Sequence[ProfileRow], columns: Sequence[str], read: _Read
+) -> StackProfile:
     """Return the sum of profiles that have some sample types, each in its unit.
 
     Raises:
         ProbeError: There is no profile, or it lacks one of them.
     """
-    total = pprof.sum_profiles(pprof.read_profile(arm.folder / row.file) for row in rows)
+    total = pprof.sum_profiles(read(arm.folder / row.file) for row in rows)
     if total is None:
         raise ProbeError("there is no profile")
     for column in columns:
@@ -339,7 +342,14 @@ def _series_evidence(component: str, pairs: _Pairs, gaps: _Gaps) -> SeriesEviden
                 grown[key] = grown.get(key, 0.0) + value
         return grown
 
-    values, operations = _values_of_pairs(pairs, read, gaps, f"metrics of {component}")
+    values, operations = [], []
+    for baseline, candidate in pairs:
+        try:
+            values.append((read(baseline), read(candidate)))
+        except ProbeError as error:
+            gaps.add(f"metrics of {component}: {error}")
+            continue
+        operations.append((baseline.operations, candidate.operations))
     if len(values) < MIN_EXPLAIN_PAIRS:
         return None
     return SeriesEvidence(component, series.comparable_series(values), tuple(operations))
