@@ -156,14 +156,15 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
             started, or the folder is not trusted.
         PipelineError: Any error of `run`.
     """
-    folder, results, plan, specs = open_run(out, is_trusted=is_trusted)
+    stored = open_run(out, is_trusted=is_trusted)
+    folder, results, plan = stored.folder, stored.results, stored.plan
     measure.require_few_invalid(plan.suite, results, out)
     kept = results
     if more is not None:
         results, plan = _with_more_pairs(results, plan, more)
-    preflight.require(plan, list(specs.values()), out)
+    preflight.require(plan, list(stored.specs.values()), out)
     preflight.require_programs(plan.suite)
-    artifacts = {arm: folder.rebuild(arm, subject) for arm, subject in results.subjects.items()}
+    artifacts = stored.rebuild()
     programs = toolchain.programs_of(plan.suite.needs)
     machine = toolchain.machine_with(programs, plan.suite.environment.facts)
     folder.require_same_machine(results.machine, machine)
@@ -171,10 +172,22 @@ def resume(out: Path, *, more: int | None = None, is_trusted: bool = False) -> R
     return _measure(PreparedRun(plan, results, artifacts, programs, folder), kept=kept)
 
 
-def open_run(
-    out: Path, *, is_trusted: bool = False
-) -> tuple[RunFolder, ResultSet, Plan, Mapping[Arm, Spec]]:
-    """Return a run as its folder states it, with the spec of each build; see `resume`."""
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run as its folder states it, with the spec of each build."""
+
+    folder: RunFolder
+    results: ResultSet
+    plan: Plan
+    specs: Mapping[Arm, Spec]
+
+    def rebuild(self) -> dict[Arm, Artifact]:
+        """Build both builds again; see `RunFolder.rebuild`."""
+        return {arm: self.folder.rebuild(arm, one) for arm, one in self.results.subjects.items()}
+
+
+def open_run(out: Path, *, is_trusted: bool = False) -> StoredRun:
+    """Return the run of a folder; see `resume`."""
     folder = RunFolder(out, "run")
     results = codec.RESULTS.read(paths.result_file(out, RESULTS))
     stored = codec.REQUEST.read(folder.request)
@@ -197,7 +210,7 @@ def open_run(
         with folder.naming(arm):
             specs[arm] = spec_of(results.subjects[arm].spec)
     suite = loaded.suite.of(specs[Arm.CANDIDATE].product).only(results.driver)
-    return folder, results, _plan_of(results, suite), specs
+    return StoredRun(folder, results, _plan_of(results, suite), specs)
 
 
 def _plan_of(results: ResultSet, suite: Suite) -> Plan:

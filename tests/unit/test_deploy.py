@@ -451,8 +451,8 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeploymentFolde
     launches = iter(range(9))
 
     def open_run(out: Path) -> object:
-        run_folder = SimpleNamespace(rebuild=lambda arm, _: ARTIFACTS[arm])
-        return run_folder, codec.RESULTS.read(out / "results.json"), plan, {}
+        results = codec.RESULTS.read(out / "results.json")
+        return SimpleNamespace(results=results, plan=plan, rebuild=lambda: ARTIFACTS)
 
     def harness_of(
         part: Plan, environment: Environment, artifacts: Mapping[Arm, Artifact], _: object

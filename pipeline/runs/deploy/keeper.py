@@ -68,10 +68,10 @@ def keep(out: Path) -> None:
 
 def _keep(folder: DeploymentFolder) -> str:
     """Hold the deployment, and return why it ended."""
-    run_folder, results, plan, _ = run.open_run(folder.path)
-    artifacts = {arm: run_folder.rebuild(arm, one) for arm, one in results.subjects.items()}
+    stored = run.open_run(folder.path)
+    plan, artifacts = stored.plan, stored.rebuild()
     programs = toolchain.programs_of(plan.suite.environment.needs)
-    pair = next(one for one in plan.order() if one.number >= results.pairs)
+    pair = next(one for one in plan.order() if one.number >= stored.results.pairs)
     wanted: Relaunch | str = Relaunch(pair.order)
     settings = registry.with_life(plan.suite.environment, folder.read().life_s)
     with (

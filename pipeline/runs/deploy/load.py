@@ -45,12 +45,13 @@ def load(out: Path, pairs: int | None = None, driver: str = "") -> Report:
     deployment = folder.require_up()
     busy = ConfigError(f"another load measures {out}", hint="wait until it has ended")
     with folder.hold_lock("load.lock", busy):
-        run_folder, results, plan, _ = run.open_run(out)
+        stored = run.open_run(out)
+        results, plan = stored.results, stored.plan
         left_out = _other_workloads(plan, driver)
         adds_one = not (deployment.loads and deployment.arms)
         _require_room(results, int(adds_one) if pairs is None else pairs, out)
         preflight.require_programs(plan.suite.only(driver))
-        artifacts = {arm: run_folder.rebuild(arm, one) for arm, one in results.subjects.items()}
+        artifacts = stored.rebuild()
         programs = toolchain.programs_of(plan.suite.only(driver).needs)
         plan = replace(plan, budget_s=None)
         environment = DeployedEnvironment(folder, is_as_it_stands=pairs is None)

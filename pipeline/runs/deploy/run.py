@@ -60,11 +60,11 @@ def resume(out: Path, life_s: float = LIFE_S, *, is_trusted: bool = False) -> De
     before = folder.read()
     if folder.is_kept():
         _refuse_existing(folder)
-    _, _, plan, _ = run.open_run(out, is_trusted=is_trusted)
-    _require_possible(plan.suite.environment, life_s)
+    settings = run.open_run(out, is_trusted=is_trusted).plan.suite.environment
+    _require_possible(settings, life_s)
     private_folder.remove_leftovers(out)
     launch = before.launch + 1
-    folder.write(replace(_starting(plan.suite.environment, life_s), launch=launch))
+    folder.write(replace(_starting(settings, life_s), launch=launch))
     return _start(folder)
 
 

@@ -70,16 +70,16 @@ def explain(
         PipelineError: Any error of `run`.
     """
     folder = RunFolder(out, "explain")
-    _, results, measured, specs = single_run.open_run(out, is_trusted=is_trusted)
-    suite = measured.suite
+    stored = single_run.open_run(out, is_trusted=is_trusted)
+    suite, results = stored.plan.suite, stored.results
     request = new_request(out, suite, results, (metric, pairs), is_resumed=is_resumed)
     report = policy.report(results)
     explained = [_explained(suite, report, key) for key in request.metrics]
     names = {one.workload for one in explained}
     others = [one.name for one in suite.workloads if one.name not in names]
-    plan = replace(measured, pairs=request.pairs, seed=request.seed, looks=(), budget_s=None)
+    plan = replace(stored.plan, pairs=request.pairs, seed=request.seed, looks=(), budget_s=None)
     plan = plan.without(others)
-    preflight.require(plan, list(specs.values()), out)
+    preflight.require(plan, list(stored.specs.values()), out)
     extra = _measured(folder, plan, results, request)
     return conclude(out, results, extra, explained)
 
