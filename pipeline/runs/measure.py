@@ -71,6 +71,7 @@ WorkloadFilter = Callable[[ResultSet], tuple[str, ...]]
 RESTARTS = ".restarts"
 """Suffix of a reading that counts the restarts of a component under load."""
 
+_TOO_SLOW = "both builds answered most requests too late, so only their errors are compared"
 _MIN_FREE_BYTES = 2**24  # etcd ends when it cannot write a page of its database
 
 
@@ -392,9 +393,9 @@ def _trials(suite: Suite, launches: Sequence[_PairLaunch], pair: Pair) -> tuple[
                 launch.values[arm].drop(workload)
             elif workload.name in slow:
                 launch.values[arm].drop(workload, keep=ERROR_SHARES)
-        overloads = [
-            f"{name}: only its errors count: {unloaded[name][arm]}" for name in sorted(slow)
-        ]
+        of_slow = tuple(f"{name}: " for name in slow)
+        warnings = [f"{name}: {_TOO_SLOW}" for name in sorted(slow)]
+        warnings += [text for text in launch.warnings[arm] if not text.startswith(of_slow)]
         trial = Trial(
             pair=pair.number,
             arm=arm,
@@ -402,7 +403,7 @@ def _trials(suite: Suite, launches: Sequence[_PairLaunch], pair: Pair) -> tuple[
             started_at=launch.started_at,
             duration_s=round(launch.duration_s, 3),
             invalid=tuple(invalid),
-            warnings=(*launch.warnings[arm], *overloads),
+            warnings=tuple(warnings),
             failures=tuple(launch.failures[arm]),
         )
         trials.append(MeasuredTrial(trial, launch.values[arm]))
