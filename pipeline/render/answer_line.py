@@ -67,7 +67,10 @@ def more_pairs(report: Report) -> int | None:
     """Return how many more pairs would most likely settle an inconclusive run; None if none do."""
     if not is_measured(report) or report.verdict is not Verdict.INCONCLUSIVE:
         return None
-    return _more_pairs(_inconclusive(report.gating))
+    inconclusive = _inconclusive(report.gating)
+    if any(one.comparison.change is None for one in inconclusive):
+        return None  # it would still have nothing to compare
+    return _more_pairs(inconclusive)
 
 
 def at_worst_in_tolerances(finding: Finding) -> float:

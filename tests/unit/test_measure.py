@@ -13,6 +13,7 @@ from pipeline.judge import policy
 from pipeline.model.ports import Load, Span, Target
 from pipeline.model.results import Interleave, Reading, ResultSet
 from pipeline.model.subject import Arm
+from pipeline.render import answer_line
 from pipeline.runs import measure
 from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import Suite, load
@@ -425,6 +426,7 @@ def test_two_builds_too_slow_for_one_workload_are_compared_by_its_errors_and_the
     assert report.verdict == "inconclusive"
     said = "crud: both builds answered most requests too late, so only their errors are compared"
     assert f"{said} (every trial)" in " ".join(report.warning_texts)
+    assert answer_line.more_pairs(report) is None
 
 
 def test_a_budget_never_ends_a_run_before_its_first_look(suite: Suite, tmp_path: Path) -> None:
