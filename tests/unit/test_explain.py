@@ -176,6 +176,39 @@ def test_what_waits_is_named_from_files_to_cause(tmp_path: Path) -> None:
     assert causes[0].change == pytest.approx(5e-3, rel=0.1)
 
 
+def test_each_file_is_read_once_also_if_two_kinds_of_evidence_are_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = extra_pairs(tmp_path)
+    types = tuple(
+        (f"{what}_{of}", unit)
+        for what in ("alloc", "inuse")
+        for of, unit in (("objects", "count"), ("space", "bytes"))
+    )
+    for table in tmp_path.rglob("profiles.csv"):
+        for when, size in (("before", 1e6), ("after", 9e6)):
+            heap = StackProfile(types, {("a.b/c.Keep",): (4.0, size, 2.0, size / 2)})
+            pprof.write_profile(table.with_name(f"server-heap-{when}.pb.gz"), heap)
+            with table.open("a", encoding="utf-8") as file:
+                file.write(f"server,heap,{when},server-heap-{when}.pb.gz,0,1,1,\r\n")
+    read: list[Path] = []
+    real = pprof.read_profile
+
+    def counted(path: Path) -> StackProfile:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(pprof, "read_profile", counted)
+    found = read_evidence(tmp_path, run, "object-crud", READING)
+
+    kinds = {one.kind: one for one in found.stacks}
+    (heap_stack,) = kinds[EvidenceKind.HEAP].pairs[0][0].values()
+    (allocated,) = kinds[EvidenceKind.ALLOCATIONS].pairs[0][0].values()
+    assert (heap_stack, allocated) == (4.5e6, 8e6)
+    assert len([path for path in read if "heap" in path.name]) == 2 * 2 * 4
+    assert len(read) == len(set(read))
+
+
 def test_a_pair_with_a_broken_profile_is_left_out_and_named(tmp_path: Path) -> None:
     run = extra_pairs(tmp_path)
     arm = tmp_path / "pairs" / "001" / "object-crud" / "candidate"
