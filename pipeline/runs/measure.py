@@ -41,6 +41,7 @@ from pipeline.runs.samples import (
     ERROR_SHARES,
     MeasuredTrial,
     TrialValues,
+    absent_metrics,
     add_pair,
     count_mismatches,
     lost_answers,
@@ -149,6 +150,8 @@ def run_pairs(
         yield results
         if reasons := _invalid_pairs(results).get(pair.number):
             log.warning("pair %s is invalid: %s", pair.number, "; ".join(reasons))
+        elif len(results.valid_pairs) == 1 and (absent := absent_metrics(results)):
+            log.warning("the first pair has no value of %s", "; ".join(absent))
 
 
 def _invalid_pairs(results: ResultSet) -> dict[int, list[str]]:

@@ -142,6 +142,31 @@ def lost_answers(readings: Sequence[Reading], arm: Arm) -> list[str]:
     ]
 
 
+def absent_metrics(results: ResultSet) -> list[str]:
+    """Return the gating metrics of which neither arm has a value in the last pair, by reason.
+
+    A suite may have misspelled them, which is better known now than after all pairs.
+    """
+    warnings = [text for trial in results.trials[-len(Arm) :] for text in trial.warnings]
+    by_reason: dict[str, list[str]] = {}
+    for samples in zip(*(results.samples[arm] for arm in Arm), strict=True):
+        one = samples[0]
+        if not one.metric.gate or any(
+            sample.values[-1] is not None or (sample.cutoffs and sample.cutoffs[-1])
+            for sample in samples
+        ):
+            continue
+        starts = (f"{one.workload}: {one.metric.name}: ", f"{one.workload}: ")
+        texts = (
+            text.removeprefix(start)
+            for start in starts
+            for text in warnings
+            if text.startswith(start)
+        )
+        by_reason.setdefault(next(texts, "no reason is known"), []).append(one.key)
+    return [f"{', '.join(keys)} ({reason})" for reason, keys in by_reason.items()]
+
+
 def trial_values(workload: Workload, readings: Sequence[Reading]) -> TrialValues:
     """Return the value of each metric of a workload, in the metric's unit."""
     by_name = {reading.name: reading for reading in readings}

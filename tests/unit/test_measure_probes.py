@@ -7,9 +7,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.model.subject import Arm
 from pipeline.probes.registry import OPT_IN_PROBES, OptInProbe, opt_in_probes
-from pipeline.runs.suite_file import Suite
+from pipeline.runs.suite_file import Suite, load
 from pipeline.system.errors import LoadError
-from tests.fakes import Bench, FakeDriver, FakeProbe, applied, tiny
+from tests.fakes import SUITE, Bench, FakeDriver, FakeProbe, applied, tiny
 
 
 @pytest.fixture
@@ -29,6 +29,21 @@ def test_a_probe_that_fails_is_a_warning_and_a_missing_metric(
     assert results.samples[Arm.BASELINE][1].values == (None,) * 3
     assert "crud: no answer" in results.trials[0].warnings
     assert any("nothing reported `server.cpu`" in said for said in results.trials[0].warnings)
+
+
+def test_a_metric_that_nothing_reports_is_said_after_the_first_pair(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "misspelled.toml"
+    path.write_text(SUITE.replace('"server.cpu"', '"server.cpux"') + "gate = true\n")
+    pairs = Bench(load(path).suite, tmp_path, FakeDriver([applied()])).run()
+    next(pairs)
+    assert "has no value" not in caplog.text
+    next(pairs)
+    said = "the first pair has no value of crud/cpu (nothing reported `server.cpux`)"
+    assert caplog.text.count(said) == 1
+    list(pairs)
+    assert caplog.text.count("has no value") == 1
 
 
 def test_a_restart_in_both_arms_makes_the_pair_invalid_and_names_it(
