@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pipeline.model.ports import Target
 from pipeline.model.results import Reading
+from pipeline.probes.names import reading_names
+from pipeline.probes.registry import OPT_IN_PROBES
 
 NOWHERE = Path("/nonexistent")
 
@@ -95,7 +97,9 @@ def serving(*answers: str) -> Iterator[str]:
 
 
 def values(readings: tuple[Reading, ...]) -> dict[str, float]:
-    """Return the value of each reading by its name, each name once."""
+    """Return the value of each reading of a probe by its name; each is declared, and once."""
     found = {reading.name: reading.value for reading in readings}
     assert len(found) == len(readings)
+    units = reading_names(OPT_IN_PROBES).units
+    assert {reading.name: reading.unit for reading in readings}.items() <= units.items()
     return found

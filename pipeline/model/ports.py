@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from pipeline.model.health import Check
+from pipeline.model.reading_names import ReadingNames
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm, Product, Subject
 from pipeline.system.errors import LoadError, StorageError, SubjectDiedError
@@ -472,6 +473,9 @@ class DriverSettings(Protocol):
 
     def requests_expected(self, arms: int) -> int:
         """Return the approximate number of requests of one run, over all arms."""
+
+    def reading_names(self) -> ReadingNames:
+        """Return the names of the readings that the driver may report of this load."""
 
     @property
     def main(self) -> str:

@@ -81,7 +81,7 @@ def resolve(request: RunRequest) -> ResolvedRun:
 
 def resolve_plan(request: RunRequest) -> tuple[LoadedSuite, Plan]:
     """Return the suite of a request, in its environment, and the plan."""
-    loaded = suite_file.load(suite_file.path_of(request.suite))
+    loaded = suite_file.load_to_measure(suite_file.path_of(request.suite))
     product = spec_of(request.candidate).product
     pairs = loaded.suite.pairs if request.pairs is None else request.pairs
     asked = f"--pairs {pairs}" if request.pairs is not None else f"{request.suite}: pairs = {pairs}"

@@ -37,8 +37,10 @@ from pipeline.model.metric import (
     percent_question,
     share_question,
 )
+from pipeline.model.reading_names import ReadingNames
 from pipeline.model.request import MAX_PAIRS
 from pipeline.model.subject import Product
+from pipeline.probes import names as probe_names
 from pipeline.probes.registry import OptInProbe
 from pipeline.storage import codec, toml_file
 from pipeline.storage.settings import CountOrZero, Seconds, Settings, from_table
@@ -351,6 +353,44 @@ def load(path: Path) -> LoadedSuite:
         ]
         raise ConfigError(first, hint="\n".join(others)) from error
     return LoadedSuite(suite=suite, text=text, digest=_digest(suite))
+
+
+def load_to_measure(path: Path) -> LoadedSuite:
+    """Read and check a suite that is about to be measured; see `load`.
+
+    Results that were measured are judged by suites that only `load` checks.
+
+    Raises:
+        ConfigError: The suite is refused by `load`, or a metric needs a reading that nothing
+            reports.
+    """
+    loaded = load(path)
+    for number, workload in enumerate(loaded.suite.workloads):
+        names = workload.driver.reading_names() + probe_names.reading_names(workload.probes)
+        for index, metric in enumerate(workload.metrics):
+            for key, problem in _unreadable(metric, names):
+                keys = ("workload", number, "metric", index, key)
+                raise ConfigError(_error_text(path, loaded.text, keys, "", problem))
+    return loaded
+
+
+def _unreadable(metric: MetricSettings, names: ReadingNames) -> Iterator[tuple[str, str]]:
+    """Yield the key and the reason of each reading that nothing reports as the metric needs it."""
+    for key in ("select", "per"):
+        name = getattr(metric, key)
+        if not name or names.allow(name):
+            continue
+        if probe := probe_names.probe_of(name):
+            yield key, f'only the probe `{probe}` reports `{name}`: add "{probe}" to `probes`'
+        else:
+            near = names.nearest(name)
+            hint = f"; did you mean `{near}`?" if near else ""
+            yield key, f"nothing reports `{name}` of this load{hint}"
+    unit, per = names.units.get(metric.select), names.units.get(metric.per)
+    if metric.unit != TIMES and unit and unit != metric.unit:
+        yield "unit", f"`{metric.select}` is in `{unit}`, and the metric in `{metric.unit}`"
+    if metric.unit == TIMES and unit and per and unit != per:
+        yield "unit", f"`{metric.select}` is in `{unit}`, and `{metric.per}` in `{per}`"
 
 
 def keep(loaded: LoadedSuite, folder: Path) -> None:

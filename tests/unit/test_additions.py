@@ -93,6 +93,7 @@ import time
 from pydantic import PositiveFloat
 
 from pipeline.model.ports import Load, Program, Span, Target
+from pipeline.model.reading_names import ReadingNames
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
 from pipeline.storage.settings import Settings
@@ -126,6 +127,9 @@ class Idle(Settings):
 
     def requests_expected(self, arms: int) -> int:
         return 0
+
+    def reading_names(self) -> ReadingNames:
+        return ReadingNames({"idle.s": "s"})
 
     def tree(self) -> dict[str, Path]:
         return {}
@@ -342,7 +346,7 @@ def test_a_driver_touches_three_files_of_the_pipeline_and_a_test(project: Projec
     assert project.python("-c", APPLY) == "idle.s\n"
 
 
-def test_a_probe_touches_two_files_of_the_pipeline_and_a_test(project: Project) -> None:
+def test_a_probe_touches_three_files_of_the_pipeline_and_a_test(project: Project) -> None:
     registry = "pipeline/probes/registry.py"
     project.add("pipeline/probes/disk.py", PROBE)
     project.insert(
@@ -352,10 +356,12 @@ def test_a_probe_touches_two_files_of_the_pipeline_and_a_test(project: Project) 
     )
     project.insert(registry, '    "heap",', '    "disk",')
     project.insert(registry, '        "heap": HeapProbe(),', '        "disk": DiskProbe(),')
-    assert len(project.touched) == 2
+    project.insert("pipeline/probes/names.py", '    "heap": {', '    "disk": {"disk.used": "B"},')
+    assert len(project.touched) == 3
 
     driver = 'kind = "k6"\nscript = "object_crud.js"\nrate = 1.0\nduration_s = 1'
     project.write_suite(driver, "disk.used", "B", probes='"disk"')
+    assert "1 metrics" in project.python("-m", "pipeline", "plan", "--suite", "own.toml")
     assert project.python("-c", APPLY) == "disk.used\n"
 
 

@@ -36,7 +36,7 @@ kind = "local"
 WORKLOAD = """
 [[workload]]
 name = "fill-{number}"
-metric = [ {{ name = "x", select = "y", unit = "1", better = "lower", margin = 0.1 }} ]
+metric = [ {{ name = "x", select = "requests", unit = "1", better = "lower", margin = 0.1 }} ]
 [workload.driver]
 kind = "k6"
 script = "object_fill.js"
@@ -165,7 +165,7 @@ def test_the_largest_number_that_fits_is_exact() -> None:
 HERD = """
 [[workload]]
 name = "watch-herd"
-metric = [ {{ name = "x", select = "y", unit = "1", better = "lower", margin = 0.1 }} ]
+metric = [ {{ name = "x", select = "requests", unit = "1", better = "lower", margin = 0.1 }} ]
 [workload.driver]
 kind = "watch-herd"
 watches = {watches}

@@ -71,6 +71,10 @@ def judged(path: Path, **changes: object) -> Load:
 
 
 def values(load: Load, arm: Arm) -> dict[str, float]:
+    names = WatchHerd.model_validate(SETTINGS).reading_names()
+    for one in load.readings[arm]:
+        assert names.allow(one.name)
+        assert names.units.get(one.name, one.unit) == one.unit
     return {reading.name: reading.value for reading in load.readings[arm]}
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pipeline.drivers.clusterloader2 import phases
 from pipeline.drivers.clusterloader2.phases import CONFIGS, KINDS, ControlPlane, LoadStage
 from pipeline.drivers.load_files import LoadFromFiles, refuse_folder, require_file
+from pipeline.model.reading_names import ReadingNames, with_unit
 from pipeline.storage.settings import Count, CountOrZero, ObjectBytes, Rate, Seconds
 from pipeline.system import paths
 
@@ -154,6 +155,17 @@ class ClusterLoader2(LoadFromFiles):
         places = self.projects if len(self.stages) > 1 else 1
         created = places * self.objects * KINDS + self.projects
         return arms * self.cycles * created * phases.REQUESTS_PER_ACTION
+
+    def reading_names(self) -> ReadingNames:
+        """Return the names of our readings; those of a report depend on the config."""
+        units = {
+            **with_unit("1", ("projects_created", "projects_deleted", "objects_created")),
+            **with_unit("1", ("projects_never_ready", "projects_never_gone", "cut_off")),
+            **with_unit("1", ("generator_cpu_share", "cl2.availability_share")),
+            **with_unit("s", ("span", "cl2.longest_gap")),
+            "cl2.rate": "1/s",
+        }
+        return ReadingNames(units, (r"(?s)cl2\.(step|timer|api_latency|query)\{.*",))
 
     @property
     def main(self) -> str:

@@ -33,8 +33,7 @@ _MAX_NAME = 40  # characters of a quoted name
 _MAX_REASON = 300  # characters of a library's message
 _GROUP = ["metric_name", "extra_tags", "status", "error_code", "expected_response"]
 _COLUMNS = [*_GROUP, "timestamp", "metric_value"]
-# Metrics that nothing here needs.
-_UNUSED = frozenset(
+UNUSED = frozenset(
     {
         *(f"http_req_{part}" for part in ("blocked", "connecting", "tls_handshaking", "sending")),
         *("http_req_waiting", "http_req_receiving", "http_req_failed", "http_reqs"),
@@ -43,6 +42,7 @@ _UNUSED = frozenset(
         "group_duration",
     }
 )
+"""Metrics of k6 that nothing here needs."""
 
 
 @dataclass(slots=True)
@@ -176,7 +176,7 @@ class _Splitter:
         self.budget.lines -= len(chunk)
         if self.budget.lines < 0:
             raise LoadError(f"{self.path}: it has more points than are read", hint=HINT)
-        needed = chunk[~chunk["metric_name"].isin(_UNUSED)]
+        needed = chunk[~chunk["metric_name"].isin(UNUSED)]
         if needed.empty:
             return
         values = needed["metric_value"].to_numpy()

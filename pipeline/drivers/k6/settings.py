@@ -6,8 +6,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from pipeline.drivers.k6.reading_names import names_of_script
 from pipeline.drivers.load_files import LoadFromFiles, refuse_folder, require_file
 from pipeline.model.bounds import MAX_VUS
+from pipeline.model.reading_names import ReadingNames
 from pipeline.storage.settings import (
     Count,
     CountOrZero,
@@ -177,6 +179,12 @@ class K6(LoadFromFiles):
     def needs(self) -> tuple[str, ...]:
         """See `DriverSettings.needs`."""
         return ("k6",)
+
+    def reading_names(self) -> ReadingNames:
+        """See `DriverSettings.reading_names`."""
+        is_ours = not self.own_files() and self.script in self.our_files()
+        scripts = self.our_files().values() if is_ours else None
+        return names_of_script(scripts, is_fixed=self.rate is None)
 
     @property
     def main(self) -> str:

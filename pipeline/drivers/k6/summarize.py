@@ -58,20 +58,23 @@ from pipeline.system.errors import LoadError
 if TYPE_CHECKING:
     import numpy as np
 
-_REQUEST = "http_req_duration"
-_RELATIVE = "http_req_duration_relative"
+REQUEST = "http_req_duration"
+RELATIVE = "http_req_duration_relative"
 _WATCH = "ws_sessions"
-_SENT = (_REQUEST, _WATCH)
+_SENT = (REQUEST, _WATCH)
 _MARK = "cycles"
 _NOT_PREPARED = "setup_failed"
-# k6 writes no counter that never counted; these are 0 then.
-_DEFAULT_ZERO = {
+DEFAULT_ZERO = {
     "retries",
     "projects_created",
     "projects_deleted",
     "projects_never_ready",
     "projects_never_gone",
 }
+"""Counters that are 0 if they never counted; k6 then writes no point of them."""
+
+NO_COUNTERS = (REQUEST, _WATCH, "iterations", "dropped_iterations")
+"""Metrics without the tag `unit` that are no counters of a script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ def read_points(path: Path, arms: Sequence[Arm], *, is_open: bool = True) -> Poi
     series = list(read_series(path))
     spans = {}
     for arm in arms:
-        if not any(_is_load(s, arm) for s in series if s.metric == _REQUEST):
+        if not any(_is_load(s, arm) for s in series if s.metric == REQUEST):
             raise LoadError(f"{path}: no request of the {arm} under load is in it", hint=HINT)
         spans[arm] = _span([s for s in series if _is_load(s, arm)], is_open=is_open)
     if is_open:
@@ -158,7 +161,7 @@ def _summarize_arm(
     series: Sequence[PointSeries], span: Span, typical_ms: Mapping[str, float]
 ) -> ArmSummary:
     load = [s for s in series if _is_load(s)]
-    asked = [s for s in load if s.metric == _REQUEST and not s.is_deferred]
+    asked = [s for s in load if s.metric == REQUEST and not s.is_deferred]
     ended = [s for s in load if s.metric == "iterations" and "beside" not in s.tags]
     iterations = sum(len(s.measured) for s in ended)
     reads = [s for s in series if _is_read(s)]
@@ -176,7 +179,7 @@ def _summarize_arm(
     units_ms = [typical_ms[s.tags.get("op", "")] for s in relative]
     readings = [
         *_timings(timed),
-        *(timings(_RELATIVE, relative, units_ms=units_ms) if relative else ()),
+        *(timings(RELATIVE, relative, units_ms=units_ms) if relative else ()),
         *_counts("requests", ((s, [_begun_within(s, span)]) for s in series if s.metric in _SENT)),
         Reading("errors_share", share, "1", denominator=float(answered) or None),
         Reading("iterations", float(iterations), "1"),
@@ -186,7 +189,7 @@ def _summarize_arm(
         Reading("cut_off", float(sum(len(s.measured) for s in timed if s.cut_off)), "1"),
         Reading("span", span.end_s - span.start_s, "s"),
     ]
-    by_counter: dict[str, list[PointSeries]] = {name: [] for name in _DEFAULT_ZERO}
+    by_counter: dict[str, list[PointSeries]] = {name: [] for name in DEFAULT_ZERO}
     for one in series:
         if _is_counter(one) or one.metric in by_counter:
             by_counter.setdefault(one.metric, []).append(one)
@@ -214,7 +217,7 @@ def _is_load(series: PointSeries, arm: Arm | None = None) -> bool:
 def _is_time(series: PointSeries) -> bool:
     """Return whether a request was answered, or waited for until its deadline."""
     return (
-        series.metric == _REQUEST
+        series.metric == REQUEST
         and not series.is_deferred
         and (series.cut_off or not series.failed)
     )
@@ -223,12 +226,11 @@ def _is_time(series: PointSeries) -> bool:
 def _is_read(series: PointSeries) -> bool:
     tags = series.tags
     of_objects = tags.get("resource") in ("secrets", "configmaps")
-    return series.metric == _REQUEST and of_objects and tags.get("op", "").startswith("get")
+    return series.metric == REQUEST and of_objects and tags.get("op", "").startswith("get")
 
 
 def _is_counter(series: PointSeries) -> bool:
-    known = (_REQUEST, _WATCH, "iterations", "dropped_iterations")
-    return "unit" not in series.tags and series.metric not in known
+    return "unit" not in series.tags and series.metric not in NO_COUNTERS
 
 
 def _failure(series: PointSeries) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.drivers.pod_clocks import late_starts
-from pipeline.drivers.watch_herd.settings import WatchHerd
+from pipeline.drivers.watch_herd.settings import QUANTILES, WatchHerd
 from pipeline.model.ports import Load, Span
 from pipeline.model.results import Reading
 from pipeline.model.subject import Arm
@@ -20,8 +20,6 @@ from pipeline.system.errors import LoadError
 
 _MAX_LATE = 0.02
 """Share of an arm's writes and lists that may begin over 0.1 s late."""
-
-_QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 _BUSY_GENERATOR = 0.5
 _MAX_REFUSED = 0.5  # share of the writes and lists that one arm may refuse
@@ -242,8 +240,8 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 
     if not values:
         return {}
-    found = np.quantile(values, list(_QUANTILES.values()))
-    return dict(zip(_QUANTILES, found.tolist(), strict=True))
+    found = np.quantile(values, list(QUANTILES.values()))
+    return dict(zip(QUANTILES, found.tolist(), strict=True))
 
 
 def _usage_readings(one: ArmAccount) -> Iterator[Reading]:

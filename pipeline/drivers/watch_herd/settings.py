@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from pipeline.model.bounds import MAX_RATE, MAX_SECONDS
+from pipeline.model.reading_names import ReadingNames, with_unit
 from pipeline.storage.settings import (
     Count,
     CountOrZero,
@@ -20,6 +21,7 @@ from pipeline.system import paths
 PROGRAM = "watch-herd"
 _SOURCES = ("go", PROGRAM)
 _KINDS = 2  # Secrets and ConfigMaps
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 SETTLE_S = 10.0
 """Seconds after the load in which a server may end what belongs to watches that ended."""
 
@@ -119,6 +121,21 @@ class WatchHerd(Settings):
         """Return the approximate number of requests of one run, over all arms."""
         load = (self.rate + self.list_rate) * self.duration_s
         return round(arms * (load + 2 * self.watches + _KINDS * self.projects * self.objects))
+
+    def reading_names(self) -> ReadingNames:
+        """Return the names of the readings of `result.py`."""
+        times = [f"{name}/{key}" for name in ("watch_lag", "herd_write") for key in QUANTILES]
+        lists = [f"herd_list{{way={way}}}/p50" for way in get_args(ListWay)]
+        units = {
+            **with_unit("s", (*times, *lists, "watches_synced")),
+            **with_unit("1", ("events_delivered", "events_lost", "events_duplicated")),
+            **with_unit("1", ("events_out_of_order", "events_of_other_projects")),
+            **with_unit("1", ("watch_bookmarks", "watch_timeouts", "watch_start_retries")),
+            **with_unit("1", ("watch_restarts", "watch_goroutines", "goroutines_left", "requests")),
+            **with_unit("1", ("errors_share", "generator_cpu_share")),
+            **with_unit("B", ("watch_heap", "heap_left")),
+        }
+        return ReadingNames(units, (r"watch_restarts\{reason=.*\}",))
 
     @property
     def main(self) -> str:

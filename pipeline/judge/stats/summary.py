@@ -57,6 +57,13 @@ def timing_readings(
         )
 
 
+def timing_units(name: str, unit: str = "s") -> dict[str, str]:
+    """Return the unit of every reading that `timing_readings` may yield, by name."""
+    values = ("mean", *QUANTILES, *(f"{key}{ERROR}" for key in QUANTILES))
+    counts = ("count", *(f"{key}{EFFECTIVE}" for key in QUANTILES))
+    return {f"{name}/{key}": unit for key in values} | {f"{name}/{key}": "1" for key in counts}
+
+
 def summarize(values: "Values", cut_off: "Mask | None" = None) -> dict[str, Figure]:
     """Return `count`, and if there are values the `mean` and the percentiles that n supports.
 

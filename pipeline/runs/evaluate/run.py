@@ -30,7 +30,7 @@ REPORT = "evaluation.md"
 
 def run(request: EvaluateRequest, out: Path) -> Evaluation:
     """Evaluate from nothing, and leave everything in a new folder, also after an error."""
-    loaded = suite_file.load(suite_path(request.suite))
+    loaded = suite_file.load_to_measure(suite_path(request.suite))
     folder = RunFolder(out, "evaluate")
     folder.require_new()
     artifact = toolchain.artifact(spec_of(request.candidate), request.build)
