@@ -36,7 +36,7 @@ def add(commands: "options.Commands") -> None:
         "--pairs",
         type=options.positive_integer,
         metavar="N",
-        help="number of extra pairs, not judged (default: 4)",
+        help="number of extra pairs, not judged (default: 4, or 3 if 4 take over 3 minutes)",
     )
     options.add_json(parser, "the explanation")
     parser.set_defaults(command=_explain)

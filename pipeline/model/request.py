@@ -200,13 +200,16 @@ class ExplainRequest:
 
     Attributes:
         metrics: Metrics to explain, as `WORKLOAD/METRIC`; one for each workload.
-        pairs: Number of extra pairs.
+        pairs: Largest number of extra pairs.
         seed: Random seed of the extra pairs.
+        budget_s: Seconds of the extra pairs; no pair is begun that would end later, except those
+            without which nothing can be said.  None for no budget.
     """
 
     metrics: tuple[str, ...]
     pairs: int
     seed: int
+    budget_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

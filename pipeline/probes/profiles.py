@@ -24,8 +24,9 @@ PROFILES = "profiles.csv"
 COLUMNS = ("component", "kind", "when", "file", "start_s", "end_s", "count", "gap")
 """Columns of that file: Unix times, the number of profiles that a file sums up, and a reason."""
 
-WINDOW_S = 3
-"""Length of one CPU profile; several follow each other, because nobody knows when a load ends."""
+WINDOW_S = 6
+"""Length of one CPU profile; several follow each other, because nobody knows when a load ends.  The
+end of one costs the component about 10 ms of CPU."""
 
 WALL_PERIOD_S = 1.0
 """Time between two goroutine profiles under load.  One costs Milo about 10 ms of CPU."""

@@ -24,6 +24,7 @@ from pipeline.runs.explain import series
 from pipeline.runs.explain.evidence import operation_of, read_evidence
 from pipeline.runs.explain.explanation_file import FOLDER
 from pipeline.runs.explain.recorder import RecordingDriver, read_load
+from pipeline.runs.plan import Plan
 from pipeline.storage import codec, pprof
 from pipeline.system.errors import BaselineError, ConfigError, ProbeError
 from tests.builders import LATENCY, results
@@ -409,9 +410,27 @@ def test_extra_pairs_are_kept_and_continued_on_request(folder: Path) -> None:
         asked(folder, "object-crud/create_p50")
     request = asked(folder, "", 8, is_resumed=True)
     assert request == codec.EXPLAIN_REQUEST.read(folder / FOLDER / "request.json")
-    assert request == replace(request, pairs=8, metrics=("object-crud/create_p50",))
+    assert request.metrics == ("object-crud/create_p50",)
+    assert (request.pairs, request.budget_s) == (8, None)
     with pytest.raises(ConfigError, match="cannot be changed by --resume"):
         asked(folder, "object-crud/get_p50", is_resumed=True)
+
+
+@pytest.mark.parametrize(
+    ("pair_s", "asked_pairs", "measured"),
+    [(40.0, None, 4), (55.0, None, 3), (500.0, None, 3), (500.0, 5, 5)],
+)
+def test_a_fourth_pair_is_measured_if_it_ends_in_three_minutes(
+    folder: Path, pair_s: float, asked_pairs: int | None, measured: int
+) -> None:
+    suite = suite_file.load(suite_file.path_of("smoke")).suite.of(Product.REFERENCE)
+    request = asked(folder, "object-crud/create_p50", asked_pairs)
+    plan = Plan(suite, request.pairs, Interleave.REQUEST, 1)
+    for pairs in range(1, measured + 1):
+        run = results((LATENCY, [1.0] * pairs, [1.0] * pairs))
+        trials = tuple(replace(trial, duration_s=pair_s) for trial in run.trials)
+        enough = explaining.is_enough(plan, request, replace(run, trials=trials))
+        assert enough == (pairs == measured)
 
 
 def test_pairs_one_after_the_other_are_found(tmp_path: Path) -> None:

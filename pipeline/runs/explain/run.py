@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from pipeline import toolchain
@@ -29,7 +30,10 @@ from pipeline.system.errors import ConfigError
 from pipeline.system.log import log
 
 DEFAULT_PAIRS = 4
-"""Number of extra pairs, unless the user gives another."""
+"""Largest number of extra pairs, unless the user gives a number."""
+
+DEFAULT_BUDGET_S = 180.0
+"""Time in which more than the fewest pairs are measured, unless the user gives a number."""
 
 _REQUEST = "request.json"
 _PAIRS = "pairs.json"
@@ -59,7 +63,8 @@ def explain(
     Args:
         out: Folder of the run.
         metric: Metric to explain, as `WORKLOAD/METRIC`; empty for those that moved.
-        pairs: Number of extra pairs; None for the usual or the earlier number.
+        pairs: Number of extra pairs; None for the earlier number, or for as many as fit into
+            `DEFAULT_BUDGET_S`.
         is_resumed: True to keep the extra pairs that the folder has.
         is_trusted: True to execute what the folder says, even if somebody else started the run.
 
@@ -108,7 +113,7 @@ def explain_within_budget(report: Report, out: Path) -> Explanation | None:
                 terminal.command("explain", out),
             )
             return None
-    return explain(out, pairs=pairs)
+    return explain(out, pairs=None if pairs == DEFAULT_PAIRS else pairs)
 
 
 def conclude(
@@ -143,7 +148,7 @@ def new_request(
                 f"--metric {metric} cannot be changed by --resume",
                 hint=f"delete {path.parent} and start again",
             )
-        request = replace(request, pairs=pairs or request.pairs)
+        request = replace(request, pairs=pairs, budget_s=None) if pairs else request
     else:
         if (out / FOLDER / _PAIRS).exists():
             raise ConfigError(
@@ -153,7 +158,8 @@ def new_request(
             )
         keys = (_known(suite, metric),) if metric else _moved(policy.report(results))
         seed = derive_seed(results.seed, "explain", *keys)
-        request = ExplainRequest(keys, pairs or DEFAULT_PAIRS, seed)
+        budget_s = None if pairs else DEFAULT_BUDGET_S
+        request = ExplainRequest(keys, pairs or DEFAULT_PAIRS, seed, budget_s)
     if not causes.MIN_EXPLAIN_PAIRS <= request.pairs <= _MAX_PAIRS:
         raise ConfigError(
             f"--pairs {request.pairs}: an explanation needs {causes.MIN_EXPLAIN_PAIRS} to"
@@ -162,6 +168,14 @@ def new_request(
     path.parent.mkdir(exist_ok=True)
     codec.EXPLAIN_REQUEST.write(path, request)
     return request
+
+
+def is_enough(plan: Plan, request: ExplainRequest, extra: ResultSet) -> bool:
+    """Return whether no further extra pair is measured."""
+    pairs = len(extra.valid_pairs)
+    if not causes.MIN_EXPLAIN_PAIRS <= pairs < request.pairs:
+        return pairs >= request.pairs
+    return measure.exceeds_budget(replace(plan, budget_s=request.budget_s), extra, ())
 
 
 def _known(suite: Suite, metric: str) -> str:
@@ -247,7 +261,7 @@ def _measured(
         )
     )
     latest = replace(latest, pairs_asked=request.pairs)
-    if len(latest.valid_pairs) >= request.pairs:
+    if is_enough(plan, request, latest):
         return latest
     artifacts = {arm: folder.rebuild(arm, subject) for arm, subject in results.subjects.items()}
     artifacts = {arm: replace(one, is_profiled=True) for arm, one in artifacts.items()}
@@ -274,7 +288,7 @@ def _measured(
             before,
             out,
             shown,
-            is_enough=lambda extra: len(extra.valid_pairs) >= request.pairs,
+            is_enough=partial(is_enough, plan, request),
             forgives_earlier=True,
         ):
             codec.RESULTS.write(path, latest)
