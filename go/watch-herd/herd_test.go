@@ -28,13 +28,14 @@ type server struct {
 	objects map[string]map[string]object
 	events  map[string][]event
 	wake    chan struct{}
-	loseOne bool // lose the third event
-	foreign bool // show each event of one Project to the watches of another, too
-	endAll  bool // end every watch once
-	hideOne bool // hide an object from every WatchList
-	busy    int  // watches that are refused with 429 before any is accepted
-	leak    int  // goroutines that an ended watch leaves
-	open    int  // watches, and what ended ones left
+	loseOne bool   // lose the third event
+	refused string // part of the path of requests that are refused
+	foreign bool   // show each event of one Project to the watches of another, too
+	endAll  bool   // end every watch once
+	hideOne bool   // hide an object from every WatchList
+	busy    int    // watches that are refused with 429 before any is accepted
+	leak    int    // goroutines that an ended watch leaves
+	open    int    // watches, and what ended ones left
 	ended   map[string]bool
 
 	organizations map[string]bool
@@ -74,6 +75,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.mutex.Lock()
 		fmt.Fprintf(w, `{"metadata":{"resourceVersion":"%d"}}`, s.version)
 		s.mutex.Unlock()
+	case s.refused != "" && strings.Contains(path, s.refused):
+		w.WriteHeader(http.StatusForbidden)
 	default:
 		s.write(w, r)
 	}
@@ -499,6 +502,17 @@ func TestABuildThatDoesNotAnswerHasFailed(t *testing.T) {
 	one := measured(t, &server{}, func(c *config) { c.Arms[0].URL += "/nowhere"; c.SetupS = 1 }).Arms["candidate"]
 	if one.Failed == "" || one.Writes != 0 {
 		t.Fatalf("its Projects cannot be created: %+v", one)
+	}
+}
+
+func TestAProjectThatCannotBeFilledIsNamed(t *testing.T) {
+	full := func(c *config) { c.Projects, c.Watches = 3*filledAtOnce, 6*filledAtOnce }
+	one := measured(t, &server{refused: "herd-11/"}, full).Arms["candidate"]
+	if !strings.Contains(one.Failed, "herd-11 cannot be filled: ") || one.Writes != 0 {
+		t.Fatalf("one of its Projects refuses objects: %+v", one)
+	}
+	if one := measured(t, &server{}, full).Arms["candidate"]; one.Failed != "" || one.Lost != 0 {
+		t.Fatalf("more Projects than are filled at once: %+v", one)
 	}
 }
 

@@ -24,6 +24,10 @@ import (
 	"time"
 )
 
+// filledAtOnce is how many Projects of an arm are filled side by side. Each create of Milo sleeps, so one after
+// the other takes a minute; many at once would be refused.
+const filledAtOnce = 8
+
 // config is the load, the same for each arm.
 type config struct {
 	Arms        []armConfig `json:"arms"`
@@ -235,21 +239,46 @@ func (h *herd) prepare(ctx context.Context) error {
 	if err := h.client.prepare(ctx, h.config.Run, h.names, h.part); err != nil {
 		return err
 	}
-	for project, name := range h.names {
+	bounded, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		group  sync.WaitGroup
+		once   sync.Once
+		failed error
+	)
+	free := make(chan struct{}, filledAtOnce)
+	for project := range h.names {
 		if !h.part.has(project) {
 			continue
 		}
-		for resource := range resources {
-			for i := range h.config.Objects {
-				one := h.object(project, resource, fmt.Sprintf("filled-%d", i), -1)
-				if err := h.client.callPatiently(ctx, "POST", objectsPath(name, resource), one, nil); err != nil {
-					return fmt.Errorf("%s cannot be filled: %w", name, err)
-				}
+		free <- struct{}{}
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			if err := h.fill(bounded, project); err != nil {
+				once.Do(func() { failed = err })
+				cancel()
+			}
+			<-free
+		}()
+	}
+	group.Wait()
+	return failed
+}
+
+// fill creates the objects of one Project that exist before the watches begin.
+func (h *herd) fill(ctx context.Context, project int) error {
+	name := h.names[project]
+	for resource := range resources {
+		for i := range h.config.Objects {
+			one := h.object(project, resource, fmt.Sprintf("filled-%d", i), -1)
+			if err := h.client.callPatiently(ctx, "POST", objectsPath(name, resource), one, nil); err != nil {
+				return fmt.Errorf("%s cannot be filled: %w", name, err)
 			}
 		}
-		if err := h.client.touch(ctx, name); err != nil {
-			return fmt.Errorf("%s cannot be listed: %w", name, err)
-		}
+	}
+	if err := h.client.touch(ctx, name); err != nil {
+		return fmt.Errorf("%s cannot be listed: %w", name, err)
 	}
 	return nil
 }
