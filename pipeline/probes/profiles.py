@@ -50,7 +50,12 @@ class ProfilesProbe:
     Before and after: goroutines, block, mutex, and the heap after a garbage collection.  During:
     CPU profiles back to back, and a goroutine profile each second, of which the sum is kept: it
     says how long goroutines stay where.  What a component refuses is listed with the reason.
+
+    Attributes:
+        running: What is being sampled, of both arms if these are loaded together.
     """
+
+    running: "list[_Source]" = field(default_factory=list)
 
     @contextmanager
     def watch(self, target: Target, out: Path) -> Iterator["_ProfilesWatch"]:
@@ -60,16 +65,17 @@ class ProfilesProbe:
                 _Source(component, target, out, stack.enter_context(_connections(target, url)))
                 for component, url in target.metrics.items()
             ]
-            watch = _ProfilesWatch(out, sources)
             for source in sources:
                 source.take_all("before")
+            self.running.extend(sources)
             for source in sources:
                 source.start()
             try:
-                yield watch
+                yield _ProfilesWatch(out, sources, self.running)
             finally:
                 for source in sources:
                     source.stop()
+                    self.running.remove(source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +134,8 @@ class _Source:
     sampled: list[tuple[float, bytes]] = field(default_factory=list)
     clock: SteadyClock = field(default_factory=SteadyClock)
     stopped: threading.Event = field(default_factory=threading.Event)
+    cpu_began_s: float = 0.0
+    is_cpu_left: bool = False
     threads: list[threading.Thread] = field(default_factory=list)
 
     def take_all(self, when: str) -> None:
@@ -150,9 +158,12 @@ class _Source:
             self.threads.append(threading.Thread(target=follow, name=name, daemon=True))
             self.threads[-1].start()
 
-    def finish(self) -> None:
-        """Wait until the CPU profile that is being taken has ended."""
+    def finish(self, span: Span) -> None:
+        """Wait for the CPU profile that is being taken, unless it began after the load."""
         self.stopped.set()
+        self.is_cpu_left = span.end_s < self.cpu_began_s
+        if self.is_cpu_left:
+            self.connections.cpu.stop()
         for thread in self.threads:
             thread.join(WINDOW_S + _TIMEOUT_S)
 
@@ -182,9 +193,11 @@ class _Source:
     def _follow_cpu(self) -> None:
         number = 0
         while not self.stopped.is_set():
-            at = self.clock.now_s()
+            at = self.cpu_began_s = self.clock.now_s()
             path = f"{_FOLDER}/profile?seconds={WINDOW_S}"
             data, gap = _fetch(self.connections.cpu, path)
+            if self.is_cpu_left and number:
+                return
             if gap:
                 self.rows.append(ProfileRow(self.component, EvidenceKind.CPU, "load", gap=gap))
                 return
@@ -226,11 +239,14 @@ class _Source:
 class _ProfilesWatch:
     out: Path
     sources: list[_Source]
+    running: list[_Source]
 
     def readings(self, span: Span) -> tuple[Reading, ...]:
         """See `Watch.readings`; there are none."""
+        for source in self.running:  # also those of the other arm, which is asked after this one
+            source.stopped.set()
         for source in self.sources:
-            source.finish()
+            source.finish(span)
         for source in self.sources:
             source.take_all("after")
             source.keep_wall(span)

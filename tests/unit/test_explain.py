@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,41 @@ def test_every_profile_is_kept_and_every_gap_is_named(
     total = pprof.read_profile(tmp_path / "etcd-wall-load.pb.gz")
     assert total.column("goroutine")[("a.b/c.F",)] % 3 == 0
     assert pprof.read_profile(tmp_path / "etcd-cpu-load-00.pb.gz").column("cpu")
+
+
+class SlowAfterTheFirst(Served):
+    """A server whose second CPU profile takes long."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.first = True
+
+    def answer(self, request: Request, body: bytes) -> None:
+        if request.path.startswith("/debug/pprof/profile"):
+            is_first, self.first = self.first, False
+            if not is_first:
+                self.asked.set()
+                time.sleep(3)
+        super().answer(request, body)
+
+
+def test_a_profile_of_after_the_load_is_not_waited_for(tmp_path: Path) -> None:
+    served, probe = SlowAfterTheFirst(), ProfilesProbe()
+    with answering(served.answer) as url, answering(Served().answer) as other_url:
+        one, two = (target(u, metrics={"etcd": f"{u}/metrics"}) for u in (url, other_url))
+        began_s = time.time()
+        with probe.watch(two, tmp_path) as other, probe.watch(one, tmp_path) as watch:
+            assert served.asked.wait(10)
+            asked_s = time.monotonic()
+            watch.readings(Span(began_s, began_s + 1e-3))
+            assert time.monotonic() - asked_s < 2
+            assert all(source.stopped.is_set() for source in other.sources)
+        assert not probe.running
+
+    lines = (tmp_path / "profiles.csv").read_text().splitlines()
+    cpu = [line for line in lines if ",cpu," in line]
+    assert len(cpu) == 1
+    assert "load-00" in cpu[0]
 
 
 def test_nothing_runs_on_when_the_load_fails(tmp_path: Path) -> None:
