@@ -116,7 +116,7 @@ def test_a_watch_has_a_cost_and_leaves_nothing(tmp_path: Path) -> None:
     load = judged(tmp_path / "r")
     found = values(load, CANDIDATE)
     assert (found["watch_goroutines"], found["watch_heap"]) == (3.0, 60e3)
-    assert (found["goroutines_left"], found["heap_left"]) == (3, 0)
+    assert (found["goroutines_left"], found["heap_left"], found["heap_ended"]) == (3, 0, 39e6)
     assert not load.warnings
 
 

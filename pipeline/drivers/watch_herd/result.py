@@ -256,6 +256,7 @@ def _usage_readings(one: ArmAccount) -> Iterator[Reading]:
     # Below 0, the server freed what it had used before the watches began.
     yield Reading("goroutines_left", max(ended.goroutines - before.goroutines, 0.0), "1")
     yield Reading("heap_left", max(ended.heap - before.heap, 0.0), "B")
+    yield Reading("heap_ended", ended.heap, "B")
 
 
 def _most(refused: Mapping[str, int]) -> str:

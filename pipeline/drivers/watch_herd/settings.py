@@ -133,7 +133,7 @@ class WatchHerd(Settings):
             **with_unit("1", ("watch_bookmarks", "watch_timeouts", "watch_start_retries")),
             **with_unit("1", ("watch_restarts", "watch_goroutines", "goroutines_left", "requests")),
             **with_unit("1", ("errors_share", "generator_cpu_share")),
-            **with_unit("B", ("watch_heap", "heap_left")),
+            **with_unit("B", ("watch_heap", "heap_left", "heap_ended")),
         }
         return ReadingNames(units, (r"watch_restarts\{reason=.*\}",))
 
