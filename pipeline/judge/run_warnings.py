@@ -52,6 +52,11 @@ def _builds(results: ResultSet) -> Iterator[str]:
 
 def _load(results: ResultSet, *, is_settled: bool) -> Iterator[str]:
     valid = len(results.valid_pairs)
+    if results.omitted:
+        yield (
+            f"only the workloads of {results.driver} were run: nothing was measured of"
+            f" {', '.join(results.omitted)}"
+        )
     if results.looks:
         if valid < results.pairs_asked and not is_settled:
             yield (
@@ -102,11 +107,6 @@ def _gate(results: ResultSet, findings: Iterable[Finding]) -> Iterator[str]:
         yield (
             "these metrics did not gate, because a deadline left nothing to compare:"
             f" {', '.join(waived)}"
-        )
-    if results.omitted:
-        yield (
-            f"only the workloads of {results.driver} were run: nothing was measured of"
-            f" {', '.join(results.omitted)}"
         )
     if not gating:
         yield "no metric of this suite gates, so nothing could have turned this run red"

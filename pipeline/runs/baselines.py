@@ -15,7 +15,7 @@ from pipeline.judge import calibrate, constants, policy
 from pipeline.judge.constants import MIN_PRIOR_RUNS
 from pipeline.judge.launches import by_launch
 from pipeline.judge.spreads import require_usable, run_id, run_spreads, with_run
-from pipeline.judge.stored import against_stored, stored_pair
+from pipeline.judge.stored import report_against, stored_pair
 from pipeline.model.calibration import Calibration
 from pipeline.model.report import Finding, Report
 from pipeline.model.request import RunRequest
@@ -200,5 +200,4 @@ def compare_with_stored(out: Path, name: str) -> Report:
             f"{out} was measured by another suite, or version of it, than the baseline `{name}`"
         )
     require_same_profile(results.machine, stored.machine, f"{out} and the baseline `{name}`")
-    rows, warning = against_stored(results, stored, constants.BETWEEN_RUN_SD)
-    return Report(results, policy.findings(rows, constants.RULE), constants.RULE, (warning,))
+    return report_against(results, stored)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.judge import constants, policy
+from pipeline.judge import policy
 from pipeline.judge.rows import MissingValues
-from pipeline.judge.stored import against_stored
+from pipeline.judge.stored import report_against
 from pipeline.model.metric import Metric
 from pipeline.model.report import Finding, Verdict
 from pipeline.model.subject import Arm
@@ -51,8 +51,7 @@ def in_a_table(metric: Metric, before: Values, after: Values, path: Path) -> Fin
 def beside_stored_numbers(metric: Metric, before: Values, after: Values, _: Path) -> Finding:
     run = results((metric, [1000.0] * len(before), after))
     stored = kept(results((metric, before, before)))
-    rows, _said = against_stored(run, stored, constants.BETWEEN_RUN_SD)
-    (found,) = policy.findings(rows, constants.RULE)
+    (found,) = report_against(run, stored).findings
     return found
 
 
