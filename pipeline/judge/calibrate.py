@@ -40,7 +40,10 @@ def calibration(runs: Sequence[ResultSet], max_pairs: int) -> Calibration:
     known = {k: p for k, p in _all_pairs(runs).items() if len(p.before) >= MIN_CALIBRATION_PAIRS}
     looks = looks_up_to(max_pairs)
     last = runs[-1]
-    rows = rows_of_results(replace(last, ungated=()))
+    by_key = {
+        row.comparison.key: row for run in runs for row in rows_of_results(replace(run, ungated=()))
+    }
+    rows = list(by_key.values())
     drawn = min([max_pairs, *(len(pairs.before) for pairs in known.values())])
     alarms, red = _false_alarms(rows, known, looks_up_to(drawn) or (drawn,))
     rule = rule_at(max_pairs, looks)

@@ -19,9 +19,9 @@ from pipeline.judge.stored import report_against, stored_pair
 from pipeline.model.calibration import Calibration
 from pipeline.model.report import Finding, Report
 from pipeline.model.request import RunRequest
-from pipeline.model.results import Baseline, ResultSet
+from pipeline.model.results import Baseline, Interleave, ResultSet
 from pipeline.model.spreads import SpreadHistory
-from pipeline.model.subject import Arm
+from pipeline.model.subject import Arm, Product
 from pipeline.runs import calibration_gate, priors, reports, run, suite_file
 from pipeline.runs.request import in_environment, require_same_profile, resolve_plan, spec_of, store
 from pipeline.storage import codec
@@ -43,17 +43,28 @@ def run_calibration(
         report = run.run(request, out)
         reports.write(report, out, policy.exit_code(report, strict=False))
         runs, folders = [report.results], [out]
-    _require_usable(runs, folders)
+    product = _require_usable(runs, folders)
+    loaded, plan = resolve_plan(replace(request, pairs=None))
+    if runs[0].suite_digest != loaded.digest:
+        raise ConfigError(
+            f"{folders[0]}: measured by another suite than {request.suite}, or version of it",
+            hint=f"name theirs: --suite {runs[0].suite}; runs of an older version are of no use",
+        )
     for results, folder in zip(runs, folders, strict=True):
         run.feed(policy.report(results), folder)
-    _, plan = resolve_plan(replace(request, pairs=None))
     calibration = calibrate.calibration(runs, plan.pairs)
-    return calibration, calibration_gate.save(calibration)
+    return calibration, calibration_gate.save(calibration, product, runs[0].interleave)
 
 
-def _require_usable(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
-    """Refuse runs of different builds, suites or machines, repeated ones, and too few pairs."""
+def _require_usable(runs: Sequence[ResultSet], folders: Sequence[Path]) -> Product:
+    """Return the product of runs that belong together.
+
+    Raises:
+        ConfigError: They are of different builds, suites, products, conditions or machines, one is
+            there twice, or they have too few pairs.
+    """
     seen: dict[str, Path] = {}
+    kinds: list[tuple[Product, str, Interleave]] = []
     for results, folder in zip(runs, folders, strict=True):
         baseline, candidate = (results.subjects[arm] for arm in Arm)
         if (baseline.digest, baseline.spec) != (candidate.digest, candidate.spec):
@@ -63,6 +74,14 @@ def _require_usable(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
             )
         if results.suite_digest != runs[0].suite_digest:
             raise ConfigError(f"{folder}: another suite, or another version of it")
+        product = spec_of(candidate.spec).product
+        kinds.append((product, results.environment, results.interleave))
+        if kinds[-1] != kinds[0]:
+            raise ConfigError(
+                f"{folder}: its product, environment or order of trials differs from that of"
+                f" {folders[0]}",
+                hint="equal builds of one kind vary otherwise than those of another",
+            )
         if results.machine.fingerprint != runs[0].machine.fingerprint:
             raise ConfigError(f"{folder}: measured on another machine, or with other tools")
         if (same := seen.setdefault(run_id(results), folder)) is not folder:
@@ -73,6 +92,7 @@ def _require_usable(runs: Sequence[ResultSet], folders: Sequence[Path]) -> None:
             f"{pairs} valid pairs of equal builds are too few:"
             f" {calibrate.MIN_CALIBRATION_PAIRS} are needed"
         )
+    return kinds[0][0]
 
 
 def spreads_of(

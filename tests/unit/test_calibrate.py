@@ -147,7 +147,14 @@ def test_only_what_gates_and_is_known_can_be_out_of_reach() -> None:
 
 def plan_of(suite: str) -> tuple[Plan, str]:
     loaded = suite_file.load(suite_file.path_of(suite))
-    plan = Plan(loaded.suite.of(Product.REFERENCE), 8, Interleave.REQUEST, 1, looks_up_to(8))
+    plan = Plan(
+        loaded.suite.of(Product.REFERENCE),
+        pairs=8,
+        interleave=Interleave.REQUEST,
+        seed=1,
+        looks=looks_up_to(8),
+        product=Product.REFERENCE,
+    )
     return plan, loaded.digest
 
 
@@ -157,7 +164,9 @@ def test_a_calibrated_machine_takes_the_gate_from_what_it_cannot_decide(
     monkeypatch.setattr(paths, "baselines", lambda: tmp_path)
     plan, digest = plan_of("pr")
     run = replace(equal(0.2), suite="pr", suite_digest=digest)
-    path = calibration_gate.save(calibrate.calibration([run], 8))
+    path = calibration_gate.save(
+        calibrate.calibration([run], 8), Product.REFERENCE, Interleave.REQUEST
+    )
     assert calibration_gate.undecidable_metrics(plan, digest, run.machine) == (
         "object-crud/create_p50",
     )
@@ -166,6 +175,11 @@ def test_a_calibrated_machine_takes_the_gate_from_what_it_cannot_decide(
     many = replace(plan, pairs=200, looks=())
     assert not calibration_gate.undecidable_metrics(many, digest, run.machine)
     assert not calibration_gate.undecidable_metrics(plan, "sha256:another suite", run.machine)
+    for other in (
+        replace(plan, product=Product.MILO),
+        replace(plan, interleave=Interleave.TRIAL),
+    ):
+        assert not calibration_gate.undecidable_metrics(other, digest, run.machine)
     elsewhere = replace(run.machine, fingerprint={"cpu": "another"})
     assert not calibration_gate.undecidable_metrics(plan, digest, elsewhere)
     assert codec.CALIBRATION.read(path).pairs == 20
@@ -177,7 +191,7 @@ def test_a_prior_is_believed_before_a_calibration(
     monkeypatch.setattr(paths, "baselines", lambda: tmp_path)
     plan, digest = plan_of("pr")
     run = replace(equal(0.2), suite="pr", suite_digest=digest)
-    calibration_gate.save(calibrate.calibration([run], 8))
+    calibration_gate.save(calibrate.calibration([run], 8), Product.REFERENCE, Interleave.REQUEST)
     spreads = {"object-crud/create_p50": Spread(0.01**2, 12), "object-crud/get_p50": Spread(1, 12)}
     prior = Prior("12 runs on this machine", 4.0, spreads)
     assert calibration_gate.undecidable_metrics(plan, digest, run.machine, prior) == (
@@ -222,6 +236,27 @@ def kept(tmp_path: Path, name: str, run: ResultSet) -> Path:
         pytest.param(
             replace(equal(0.02), machine=Machine({}, {})), "another machine", id="machine"
         ),
+        pytest.param(
+            replace(
+                equal(0.02),
+                subjects={
+                    arm: replace(one, spec="binary:milo")
+                    for arm, one in equal(0.02).subjects.items()
+                },
+            ),
+            "its product, environment or order of trials differs",
+            id="product",
+        ),
+        pytest.param(
+            replace(equal(0.02), interleave=Interleave.TRIAL),
+            "its product, environment or order of trials differs",
+            id="interleave",
+        ),
+        pytest.param(
+            replace(equal(0.02), environment="kind"),
+            "its product, environment or order of trials differs",
+            id="environment",
+        ),
     ],
 )
 def test_runs_that_do_not_belong_together_are_refused(
@@ -230,6 +265,20 @@ def test_runs_that_do_not_belong_together_are_refused(
     runs = [kept(tmp_path, name, run) for name, run in {"a": equal(0.02), "b": other}.items()]
     with pytest.raises(ConfigError, match=said):
         baselines.run_calibration(REQUEST, runs, tmp_path)
+
+
+def test_runs_of_another_suite_than_the_one_that_is_asked_for_are_refused(tmp_path: Path) -> None:
+    """Tolerances would be stated for the number of pairs of that suite."""
+    run = kept(tmp_path, "a", replace(equal(0.02), suite="smoke"))
+    with pytest.raises(ConfigError, match="measured by another suite than pr") as caught:
+        baselines.run_calibration(REQUEST, [run], tmp_path)
+    assert "--suite smoke" in (caught.value.hint or "")
+
+
+def test_the_order_of_the_runs_leaves_no_metric_out() -> None:
+    both, one = equal(0.02, 6), results((LATENCY, [1.0] * 6, [1.0] * 5 + [1.01]), specs=EQUAL)
+    found = [calibrate.calibration(runs, 8).metrics for runs in ((both, one), (one, both))]
+    assert found[0].keys() == found[1].keys() == {"object-crud/create_p50", "object-crud/files"}
 
 
 def test_one_run_is_not_counted_twice(tmp_path: Path) -> None:
