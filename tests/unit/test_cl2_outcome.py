@@ -150,6 +150,13 @@ def test_a_slow_rate_may_be_the_builds_and_a_fast_one_is_the_loads(
     assert bool(said(one)) is is_fast
 
 
+def test_objects_that_took_no_time_are_a_wrong_rate_and_no_crash() -> None:
+    at_once = result(step(2, "create objects", 0.0))
+    assert "20 were requested" in said(at_once)[0]
+    assert not outcome.is_slow(at_once, ASKED)
+    assert list(outcome.combine_readings([at_once], ASKED))
+
+
 def test_steps_that_only_start_and_stop_a_timer_are_not_the_load() -> None:
     steps = (step(1, "begin create objects", 0.01, "Timer"), step(2, "create objects", 9.9))
     assert outcome.object_rate(result(*steps), ASKED) == pytest.approx(20.0)

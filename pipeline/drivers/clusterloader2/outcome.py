@@ -26,6 +26,8 @@ WAIT = "wait for projects"
 ANSWER_S = 0.25
 """Delay of a step's last answer that does not count as a wrong rate, in seconds."""
 
+_CLOCK_S = 1e-9  # resolution of a duration in junit.xml, which may be 0
+
 _CREATE = re.compile(r"(cycle \d+ )?create objects")
 
 # The head of a line of klog: month, day and time, in UTC as we configure it.
@@ -177,10 +179,8 @@ def problems(result: ProcessResult, load: ProcessLoad | None) -> Iterator[str]:
 
 def object_rate(result: ProcessResult, load: ProcessLoad) -> float | None:
     """Return the objects per second that were begun, or None if nothing was created."""
-    durations = [s.duration_s for s in result.report.steps if _CREATE.fullmatch(s.name)]
-    if not durations or load.intervals < 1:
-        return None
-    return KINDS * len(durations) * load.intervals / sum(durations)
+    created_s = _creation_s(result, load)
+    return None if created_s is None else KINDS * load.intervals / max(created_s, _CLOCK_S)
 
 
 def never_ready(results: Iterable[ProcessResult], projects: int) -> int:
@@ -239,12 +239,18 @@ def _combine(name: str, values: Sequence[float]) -> float:
 
 def _excess_s(result: ProcessResult, load: ProcessLoad) -> float:
     """Return the seconds by which the creation was too short, or 0 within the allowed deviation."""
-    achieved = object_rate(result, load)
-    if achieved is None:
+    created_s = _creation_s(result, load)
+    if created_s is None:
         return 0.0
     wanted_s = load.intervals / (load.rate / KINDS)
-    excess_s = wanted_s - wanted_s * load.rate / achieved
+    excess_s = wanted_s - created_s
     return excess_s if abs(excess_s) > load.max_rate_error * wanted_s + ANSWER_S else 0.0
+
+
+def _creation_s(result: ProcessResult, load: ProcessLoad) -> float | None:
+    """Return the mean duration of the steps that create objects, or None without such a step."""
+    durations = [s.duration_s for s in result.report.steps if _CREATE.fullmatch(s.name)]
+    return sum(durations) / len(durations) if durations and load.intervals >= 1 else None
 
 
 def _is_wait(step: ReportedStep) -> bool:
