@@ -43,7 +43,12 @@ class RunFolder:
         paths.require_new_folder(self.path, resume=f"{self.command} --resume")
 
     def create(self, request: str) -> None:
-        """Create the folder, with the text of its request.json."""
+        """Create the folder, with the text of its request.json.
+
+        It is refused again if it is not empty: another command may have begun in it while this one
+        built what it measures.
+        """
+        self.require_new()
         self.path.mkdir(parents=True, exist_ok=True)
         codec.write_text(self.request, request)
 

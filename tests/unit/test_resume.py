@@ -19,7 +19,7 @@ from pipeline.runs.plan import Plan
 from pipeline.runs.suite_file import SUITE
 from pipeline.storage import codec
 from pipeline.system import private_folder
-from pipeline.system.errors import Exit, InvalidPairsError, LoadError
+from pipeline.system.errors import ConfigError, Exit, InvalidPairsError, LoadError
 from pipeline.system.paths import RESULTS
 from tests.builders import stored_request
 from tests.fakes import SUITE as TINY
@@ -99,7 +99,7 @@ def measured_to_the_end(out: Path, *, gates: int) -> int:
     begun = replace(empty(suite), suite_digest=digest, looks=(3, 4), pairs_asked=4)
     codec.RESULTS.write(out / RESULTS, begun)
     folder = RunFolder(out, "run")
-    folder.create(codec.REQUEST.dumps(stored_request(begun)))
+    codec.REQUEST.write(folder.request, stored_request(begun))
     trust.note(run.origin(folder, begun, suite), out)
     return main.main(["run", "--resume", str(out)])
 
@@ -240,3 +240,14 @@ def test_nobody_is_told_to_resume_what_cannot_be_resumed(
         raise error
     is_told = "resume with" in caplog.text
     assert is_told is not isinstance(error, InvalidPairsError)
+
+
+def test_a_folder_in_which_another_command_began_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    """Both were empty when asked for; a build takes minutes, and a whole run may fit in."""
+    first, second = (RunFolder(tmp_path / "out", "run") for _ in range(2))
+    for folder in (first, second):
+        folder.require_new()
+    first.create("first\n")
+    with pytest.raises(ConfigError, match="is not empty"):
+        second.create("second\n")
+    assert first.request.read_text() == "first\n"

@@ -77,7 +77,7 @@ def resume(out: Path, faults: int | None = None, *, is_trusted: bool = False) ->
     )
     if faults is not None and faults != request.faults:
         request = replace(request, faults=faults)
-        folder.create(codec.EVALUATE_REQUEST.dumps(request))
+        codec.EVALUATE_REQUEST.write(folder.request, request)
         trust.note(_origin(folder, evaluation, loaded), out)
     counts = [attempt.repetition for attempt in evaluation.attempts]
     whole = max(map(counts.count, counts), default=0)
