@@ -19,6 +19,7 @@ _NO_SPREAD = 0.1  # of the variance that rounding explains: pairs differ by the 
 _ENOUGH_VALUES = 200  # of an arm, to find the step
 _DIGITS = 12  # digits beyond are the rounding of doubles
 _ROUNDING = 1e-9  # relative to the largest value
+_MAX_MULTIPLE = 2.0**53  # every double beyond is a multiple
 _STEP_TOLERANCE = 1e-3  # largest distance of a value from a multiple of the step, in steps
 
 
@@ -85,7 +86,7 @@ def common_step(values: Sequence[float], least: float) -> float | None:
             return None
     if different == 2:
         step = min(step, *map(_last_decimal, sizes))
-    if step <= 0:  # the last digit of a very small number underflows
+    if step <= 0 or sizes[-1] / step > _MAX_MULTIPLE:  # a last digit may underflow
         return None
     is_multiple = all(
         round(v / step) >= 1 and abs(v / step - round(v / step)) < _STEP_TOLERANCE for v in sizes

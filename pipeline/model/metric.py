@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+MAX_VALUE = 1e150
+"""Largest size of a value: squares, sums and other units of it are finite."""
+
 
 class Better(StrEnum):
     """The direction in which a metric improves."""
@@ -86,8 +89,8 @@ class Metric:
         return number if self.unit == "1" else f"{number} {self.unit}"
 
     def allows(self, value: float) -> bool:
-        """Return True if a value is valid for this metric: finite and, for ratios, not below 0."""
-        return math.isfinite(value) and (value >= 0 or self.scale is Scale.DIFFERENCE)
+        """Return True if a value is not too large, and for ratios not below 0."""
+        return abs(value) <= MAX_VALUE and (value >= 0 or self.scale is Scale.DIFFERENCE)
 
 
 def percent_question(ratio: float) -> str:

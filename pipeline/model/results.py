@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from pipeline.model.metric import Metric
+from pipeline.model.metric import MAX_VALUE, Metric
 from pipeline.model.prior import Prior
 from pipeline.model.subject import Arm, Subject
 
@@ -94,8 +94,8 @@ class Sample:
             raise ValueError(f"{self.key}: a share of events must be between 0 and 1")
         if any(v is not None and not self.metric.allows(v) for v in self.values):
             raise ValueError(
-                f"{self.key}: every value must be finite and, unless the scale is that of"
-                " differences, not below zero; or null where missing"
+                f"{self.key}: every value must be at most {MAX_VALUE:g} in size and, unless the"
+                " scale is that of differences, not below zero; or null where missing"
             )
 
     @property

@@ -3,6 +3,8 @@
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import assume, example, given
@@ -10,13 +12,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline.judge import compare as judge
+from pipeline.judge import policy
 from pipeline.judge.constants import RULE
 from pipeline.judge.policy import decide
 from pipeline.judge.rows import floor_notes, rows_of_results
-from pipeline.model.metric import Better, Metric
+from pipeline.model.metric import MAX_VALUE, Better, Metric
 from pipeline.model.report import Comparison, Finding, Verdict
 from pipeline.model.results import BaselineRef, ResultSet, Sample
 from pipeline.model.subject import Arm
+from pipeline.render import answer_line
+from pipeline.runs import reports
+from pipeline.storage import codec
 from pipeline.storage.verdict_file import finding_body
 from tests.builders import COUNT, LATENCY, NOW, THROUGHPUT, results
 
@@ -306,3 +312,29 @@ def test_stored_numbers_are_shown_and_never_judged_by() -> None:
     (without,) = compare(results(row))
     assert shown.stored == 9.0
     assert replace(shown, stored=None) == without
+
+
+SIZES = st.sampled_from([None, 0.0, 5e-324, 1e-200, 1e-9, 1.0, 1.1, 2.0, 1e9, 1e149, MAX_VALUE])
+
+
+@given(
+    st.sampled_from([LATENCY, COUNT, THROUGHPUT]),
+    st.lists(st.tuples(SIZES, SIZES), min_size=1, max_size=6),
+)
+def test_values_of_any_size_are_judged_and_written(
+    metric: Metric, pairs: list[tuple[float | None, float | None]]
+) -> None:
+    """Inputs that a results file may have: a huge or a tiny value is no crash."""
+    run = results((metric, [before for before, _ in pairs], [after for _, after in pairs]))
+    report = policy.report(run)
+    assert codec.verdict_json(report, 0, answer_line.answer(report))
+    with TemporaryDirectory() as folder:
+        for how in ("text", "html", "junit", "perfdata", "openmetrics"):
+            assert reports.render(report, Path(folder), how)
+
+
+@pytest.mark.parametrize("value", [1.1 * MAX_VALUE, 1e308, math.inf, math.nan])
+def test_a_value_whose_square_is_infinite_is_refused(value: float) -> None:
+    for metric in (LATENCY, COUNT):
+        with pytest.raises(ValueError, match="at most 1e\\+150 in size"):
+            results((metric, [1.0, value], [1.0, 1.0]))

@@ -184,6 +184,7 @@ def test_values_with_all_their_digits_have_no_step_that_matters(
         ([5.0, 5.0], None),
         ([0.0], None),
         ([5e-324, 1.0], None),
+        ([1e-310, 1e150], None),
     ],
 )
 def test_of_two_values_the_last_digit_is_the_step(values: list[float], step: float | None) -> None:
