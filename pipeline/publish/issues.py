@@ -24,6 +24,7 @@ BISECT = "bisect.json"
 
 _MAX_SUBJECT = 100  # characters
 _UNUSABLE = "the search for the commit left a file that cannot be used"
+_REGRESSION = "REGRESSION"  # in the title of an issue about one
 
 
 class _JsonStep(BaseModel):
@@ -95,13 +96,23 @@ def needs_issue(publication: Publication) -> bool:
     return bool(publication.alarms) or publication.outcome in (Outcome.REGRESSED, Outcome.BROKEN)
 
 
+def ends_issue(publication: Publication) -> bool:
+    """Return whether nothing is wrong any more: a night was judged, and nothing regressed."""
+    is_pass = publication.outcome in (Outcome.PASSED, Outcome.ACCEPTED)
+    return is_pass and not needs_issue(publication)
+
+
 def title(publication: Publication) -> str:
     """Return the title of the issue."""
     return f"Performance of {publication.key}: {publication_answer(publication)}"
 
 
 def send_issue(github: GitHub, author: str, publication: Publication) -> str:
-    """Open, update or close the issue, and return what was done in a sentence."""
+    """Open, update or close the issue, and return what was done in a sentence.
+
+    A night that decided nothing leaves a regression as it is, which may still be there.  That
+    something was measured again closes an issue about a run that broke.
+    """
     mark = marker(TextKind.ISSUE, publication.key)
     bodies = comment_bodies(publication, TextKind.ISSUE)
     is_needed = needs_issue(publication)
@@ -121,11 +132,17 @@ def send_issue(github: GitHub, author: str, publication: Publication) -> str:
         delete=lambda number: close(number, "not_planned"),
         number_key="number",
     )
-    result = upsert.upsert(thread, mark, author, bodies, may_create=is_needed)
+    is_over, is_result = ends_issue(publication), publication.outcome.is_result
+    result = "issue: not changed, because nothing was decided"
+    if is_needed or is_over:
+        result = upsert.upsert(thread, mark, author, bodies, may_create=is_needed)
     if is_needed:
         return result
     numbers = [
-        int(one["number"]) for one in thread.list_texts() if upsert.is_ours(one, mark, author)
+        int(one["number"])
+        for one in thread.list_texts()
+        if upsert.is_ours(one, mark, author)
+        and (is_over or (is_result and _REGRESSION not in one["title"]))
     ]
     for number in numbers:
         close(number, "completed")

@@ -217,8 +217,10 @@ def _preview(target: str, publication: Publication, job: PublishJob) -> str:
     match target:
         case "check":
             return _json(_check_body(publication, job))
-        case "issue" if not issues.needs_issue(publication):
+        case "issue" if issues.ends_issue(publication):
             return "issue: an open one would be closed"
+        case "issue" if not issues.needs_issue(publication):
+            return "issue: would not be changed, because nothing was decided"
         case "issue":
             return f"{issues.title(publication)}\n{comment(publication, TextKind.ISSUE)}"
         case "comment":

@@ -1,17 +1,20 @@
 """`publish` where something is missing, where nothing is sent, and to issues and summaries."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.model.publication import Outcome, Publication
+from pipeline.model.results import ResultSet
 from pipeline.publish import checks, issues, outputs
 from tests import pages, publications
 from tests.github.answers import BOT
 from tests.github.fake import Fault
 from tests.github.fake import GitHub as Fake
-from tests.publications import HEAD
+from tests.publications import CREATE, HEAD, QUIET, row, run
 from tests.publishing import FAST, SLOW, Publish, finished
 
 MARKER = "<!-- milo-perf:issue v=1 key=mine -->"
@@ -53,6 +56,42 @@ def test_an_issue_is_opened_kept_and_closed(fake: Fake, publish: Publish) -> Non
     assert (fake.issues[1]["state"], fake.issues[1]["state_reason"]) == ("closed", "completed")
     publish(SLOW, "--to", "issue")
     assert fake.issues[2]["state"] == "open"
+
+
+UNDECIDED = run(row(CREATE, 5.2e-3, 1.31, 0.2), *QUIET)
+
+
+@pytest.mark.parametrize(
+    ("night", "event"),
+    [
+        pytest.param(UNDECIDED, finished(), id="inconclusive"),
+        pytest.param(SLOW, finished(conclusion="cancelled"), id="cancelled"),
+        pytest.param(None, finished(conclusion="cancelled"), id="nothing"),
+    ],
+)
+def test_a_night_that_decides_nothing_leaves_an_open_issue_as_it_is(
+    night: ResultSet | None, event: Mapping[str, Any], fake: Fake, publish: Publish
+) -> None:
+    """Only a night in which nothing regressed ends a regression."""
+    publish(SLOW, "--to", "issue", "--key", "mine")
+    before = dict(fake.issues[1])
+    _, printed, _ = publish(night, "--to", "issue", "--key", "mine", event=event)
+    assert "nothing was decided" in printed
+    assert fake.issues == {1: before}
+    fake.issues.clear()
+    publish(night, "--to", "issue", "--key", "mine", event=event)
+    assert fake.issues == {}
+
+
+def test_a_night_that_was_measured_ends_the_issue_of_one_that_broke(
+    fake: Fake, publish: Publish
+) -> None:
+    publish("error: etcd did not start", "--to", "issue", "--key", "mine")
+    stopped = finished(conclusion="cancelled")
+    publish(None, "--to", "issue", "--key", "mine", event=stopped)
+    assert fake.issues[1]["state"] == "open"
+    publish(UNDECIDED, "--to", "issue", "--key", "mine")
+    assert fake.issues[1]["state"] == "closed"
 
 
 def test_a_step_of_the_history_opens_an_issue_though_the_night_passed(
