@@ -18,6 +18,7 @@ from pipeline.system.log import log
 
 _SERVER_ERRORS = (500, 502, 503, 504)
 _TOO_LONG = re.compile(r"too long|maximum is|maxlength", re.IGNORECASE)
+_LIMITED = re.compile(r"rate limit|abuse detection", re.IGNORECASE)
 _PERMISSIONS = (
     (r"/check-runs", "checks: write"),
     (r"/issues/(comments/\d+|\d+/comments)$", "pull-requests: write"),
@@ -98,8 +99,8 @@ class GitHub:
                 raise NetworkError(f"{self._url(path)}: the next page is on another host")
             answer = self._request("GET", url)
             entries = answer.body.get(key) if key and isinstance(answer.body, dict) else answer.body
-            if not isinstance(entries, list):
-                raise NetworkError(f"GET {url}: no list in the answer")
+            if not (isinstance(entries, list) and all(isinstance(one, dict) for one in entries)):
+                raise NetworkError(f"GET {url}: no list of objects in the answer")
             yield from entries
             url = answer.next_url
 
@@ -191,18 +192,22 @@ def _is_limited(answer: HttpResponse) -> bool:
     return answer.status == 403 and (
         "retry-after" in answer.headers
         or answer.headers.get("x-ratelimit-remaining") == "0"
-        or "secondary rate limit" in _message(answer).lower()
+        or bool(_LIMITED.search(_message(answer)))
     )
 
 
 def _retry_delay(answer: HttpResponse, default: float) -> float:
-    """Return the delay that GitHub asks for, in seconds."""
+    """Return the delay that GitHub asks for, in seconds.
+
+    A limit that was to end in the past, by a clock that is wrong, has the default delay.
+    """
     after = answer.headers.get("retry-after", "")
     if re.fullmatch(r"\d{1,9}", after):
         return float(after)
     reset = answer.headers.get("x-ratelimit-reset", "")
     if answer.headers.get("x-ratelimit-remaining") == "0" and re.fullmatch(r"\d{1,12}", reset):
-        return max(1.0, float(reset) - time.time())
+        left_s = float(reset) - time.time()
+        return max(1.0, left_s) if left_s > 0 else default
     return default
 
 

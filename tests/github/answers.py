@@ -55,13 +55,18 @@ def refusal(fault: str) -> tuple[int, Any, dict[str, str]] | None:
         after = {"Retry-After": fault.split()[1]} if fault[8:].strip().isdecimal() else {}
         said = "You have exceeded a secondary rate limit. Please wait a few minutes."
         return 403, {"message": said}, after
-    match fault:
-        case "spent":
-            left = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{int(time.time()) + 1}"}
-            return 429, {"message": "API rate limit exceeded"}, left
-        case "broken":
-            return 502, {"message": "Server Error"}, {}
-        case "forbidden":
-            return 403, {"message": "Resource not accessible by integration"}, {}
-        case _:
-            return None
+    reset = int(time.time()) + (-300 if fault == "spent by another clock" else 1)
+    left = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{reset}"}
+    limit = "API rate limit exceeded for installation ID 1."
+    answers: dict[str, tuple[int, str, dict[str, str]]] = {
+        "spent": (429, limit, left),
+        "spent by another clock": (403, limit, left),
+        "spent, and no more": (403, limit, {}),
+        "abuse": (403, "You have triggered an abuse detection mechanism.", {}),
+        "broken": (502, "Server Error", {}),
+        "forbidden": (403, "Resource not accessible by integration", {}),
+    }
+    if fault not in answers:
+        return None
+    status, said, headers = answers[fault]
+    return status, {"message": said}, headers

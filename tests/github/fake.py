@@ -30,8 +30,7 @@ class Fault:
 
     Attributes:
         fits: Searched in `METHOD /path`.
-        how: `limited`, `spent`, `broken`, `broken after`, `lost after`, `slow`, `forbidden`,
-            `moved`.
+        how: `broken after`, `lost after`, `slow`, `moved`, or one of `refusal`.
         times: How often.
         seconds: Of `slow`; or what `limited` asks to wait.
     """

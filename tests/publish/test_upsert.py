@@ -172,9 +172,12 @@ def test_what_was_refused_is_asked_for_again(fake: Fake, fits: str, how: str) ->
     assert how == "spent" or waits == expected[how]
 
 
-def test_a_limit_that_says_nothing_is_waited_for_a_minute_then_two(fake: Fake) -> None:
+@pytest.mark.parametrize(
+    "how", ["limited, and no more", "spent, and no more", "spent by another clock", "abuse"]
+)
+def test_a_limit_that_says_nothing_is_waited_for_a_minute_then_two(fake: Fake, how: str) -> None:
     slept = Slept()
-    fake.faults = [Fault("GET", "limited, and no more", times=2)]
+    fake.faults = [Fault("GET", how, times=2)]
     put(fake, GREEN, slept=slept)
     assert slept[:2] == [60, 120]
 
@@ -247,6 +250,15 @@ def test_changes_are_a_second_apart(fake: Fake) -> None:
     put(fake, GREEN, slept=slept)
     assert len(fake.writes()) == 3
     assert slept == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("body", ["[null]", '["x"]', "[[]]", "{}", "[{", "<html>", ""])
+def test_a_list_of_no_objects_is_an_error_of_the_network(body: str) -> None:
+    with (
+        answering(lambda request, _: request.say(body)) as url,
+        pytest.raises(NetworkError, match="no list of objects"),
+    ):
+        list(client(url).pages("/pulls"))
 
 
 def test_a_redirect_to_another_host_does_not_take_the_token_along(fake: Fake) -> None:
