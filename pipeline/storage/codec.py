@@ -230,7 +230,7 @@ def write_reports(folder: Path, texts: Mapping[str, str]) -> bool:
 
 
 def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # two may write at once
     try:
         with partial.open("w", encoding="utf-8") as file:
             file.write(text)

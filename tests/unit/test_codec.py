@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -245,3 +247,23 @@ def test_a_run_of_ours_is_read_again_however_much_it_measured(tmp_path: Path) ->
     assert codec.RESULTS.read(tmp_path / "results.json") == full
     with pytest.raises(ValueError, match="more than 50000 values"):
         codec.RESULTS.parse((tmp_path / "results.json").read_bytes())
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from pipeline.storage import codec
+for _ in range(60):
+    codec.write_text(Path(sys.argv[1]), sys.argv[2] * 30_000)
+"""
+
+
+def test_a_file_that_two_processes_write_at_once_is_that_of_one_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "verdict.json"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(path), text]) for text in ("a", "bcd")
+    ]
+    while any(writer.poll() is None for writer in writers):
+        assert not path.exists() or path.read_text() in ("a" * 30_000, "bcd" * 30_000)
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert list(tmp_path.iterdir()) == [path]

@@ -216,7 +216,7 @@ def test_a_folder_that_cannot_be_written_still_gives_its_verdict(
 ) -> None:
     codec.RESULTS.write(tmp_path / "results.json", pages.measured())
     for name in ("verdict.json", "report.html"):
-        (tmp_path / f"{name}.partial").mkdir()  # also root cannot write there
+        (tmp_path / f"{name}.{os.getpid()}.partial").mkdir()  # also root cannot write there
     assert cli.main(["compare", str(tmp_path)]) == Exit.REGRESSION
     said = capsys.readouterr()
     assert said.out.startswith("REGRESSION: ")

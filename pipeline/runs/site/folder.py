@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -183,6 +184,6 @@ def _write_manifest(out: Path, files: dict[str, str]) -> None:
 def _write(path: Path, content: str | bytes) -> None:
     """Replace a file; it can be made again, so it is not forced to the disk."""
     data = content.encode() if isinstance(content, str) else content
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # two may write at once
     partial.write_bytes(data)
     partial.replace(path)
