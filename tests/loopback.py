@@ -97,9 +97,14 @@ def serving(*answers: str) -> Iterator[str]:
 
 
 def values(readings: tuple[Reading, ...]) -> dict[str, float]:
-    """Return the value of each reading of a probe by its name; each is declared, and once."""
+    """Return the value of each reading by its name, each name once."""
     found = {reading.name: reading.value for reading in readings}
     assert len(found) == len(readings)
+    return found
+
+
+def probe_values(readings: tuple[Reading, ...]) -> dict[str, float]:
+    """Return the value of each reading of a probe, which are all declared, by its name."""
     units = reading_names(OPT_IN_PROBES).units
     assert {reading.name: reading.unit for reading in readings}.items() <= units.items()
-    return found
+    return values(readings)

@@ -13,7 +13,7 @@ from pipeline.model.ports import FIRST_ORGANIZATION, Span, Target
 from pipeline.model.subject import Arm, parse_spec
 from pipeline.probes.registry import default_probes, opt_in_probes
 from pipeline.system import http_client
-from tests.loopback import values
+from tests.loopback import probe_values
 
 pytestmark = [pytest.mark.real, pytest.mark.measuring]
 
@@ -33,7 +33,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, float]]
             for probe in (*default_probes(), *opt_in_probes().values())
         ]
         span = load(target)
-        yield values(tuple(reading for watch in watches for reading in watch.readings(span)))
+        yield probe_values(tuple(reading for watch in watches for reading in watch.readings(span)))
 
 
 def load(target: Target) -> Span:

@@ -17,7 +17,7 @@ from pipeline.probes.availability import (
     summarize_checks,
 )
 from pipeline.system.errors import LoadError
-from tests.loopback import Request, answering, target, values
+from tests.loopback import Request, answering, probe_values, target
 
 
 def one(
@@ -33,7 +33,7 @@ def fine(start_s: float) -> AvailabilityCheck:
 
 
 def test_a_server_that_always_answers_has_gaps_of_one_period() -> None:
-    seen = values(summarize_checks([fine(i / 10) for i in range(101)], Span(1.0, 9.0)))
+    seen = probe_values(summarize_checks([fine(i / 10) for i in range(101)], Span(1.0, 9.0)))
 
     assert seen["availability.ready_share"] == 1
     assert seen["availability.write_share"] == 1
@@ -44,7 +44,7 @@ def test_a_try_that_hung_counts_for_those_that_were_due_meanwhile() -> None:
     hung = one(5.0, 0.001, 1.0, ready=True, written=False)
     tries = [*(fine(i / 10) for i in range(50)), hung, *(fine(6 + i / 10) for i in range(41))]
 
-    seen = values(summarize_checks(tries, Span(0.0, 10.0)))
+    seen = probe_values(summarize_checks(tries, Span(0.0, 10.0)))
 
     assert seen["availability.ready_share"] == 1
     assert seen["availability.write_share"] == pytest.approx(91 / 101, abs=0.001)
@@ -54,7 +54,7 @@ def test_a_try_that_hung_counts_for_those_that_were_due_meanwhile() -> None:
 def test_a_server_that_never_answered_has_one_gap_as_long_as_the_load() -> None:
     refused = [one(i / 10, 0.001, 0.001, ready=False, written=False) for i in range(100)]
 
-    seen = values(summarize_checks(refused, Span(0.0, 10.0)))
+    seen = probe_values(summarize_checks(refused, Span(0.0, 10.0)))
 
     assert seen == {
         "availability.ready_share": 0,
@@ -98,7 +98,7 @@ def watched(server: Server, tmp_path: Path) -> Iterator[Callable[[Span], dict[st
         victim = target(url)
         object.__setattr__(victim, "admin_token_file", token)
         with AvailabilityProbe().watch(victim, tmp_path) as watch:
-            yield lambda span: values(watch.readings(span))
+            yield lambda span: probe_values(watch.readings(span))
         server.free.set()
 
 

@@ -15,7 +15,7 @@ from pipeline.probes import containers
 from pipeline.probes.containers import ContainersProbe, summarize_containers
 from pipeline.system.errors import LoadError, NetworkError
 from tests.clusters import FakeCluster, running
-from tests.loopback import target, values
+from tests.loopback import probe_values, target
 
 LOOKS = [
     ResourceUsage(0.0, 10.0, 100),
@@ -25,7 +25,7 @@ LOOKS = [
 
 
 def test_cpu_is_interpolated_between_the_looks_of_the_kubelet() -> None:
-    found = values(summarize_containers("server", LOOKS, Span(5.0, 15.0)))
+    found = probe_values(summarize_containers("server", LOOKS, Span(5.0, 15.0)))
     assert found["server.cpu"] == pytest.approx(3.0)
     assert found["server.memory_mean"] == 300
     assert found["server.memory_max"] == 300
@@ -33,7 +33,7 @@ def test_cpu_is_interpolated_between_the_looks_of_the_kubelet() -> None:
 
 
 def test_of_a_load_between_two_looks_memory_is_that_of_the_next() -> None:
-    found = values(summarize_containers("server", LOOKS, Span(12.0, 14.0)))
+    found = probe_values(summarize_containers("server", LOOKS, Span(12.0, 14.0)))
     assert found["server.cpu"] == pytest.approx(0.8)
     assert found["server.memory_mean"] == 200
 
@@ -59,7 +59,7 @@ def test_the_first_look_after_the_load_is_waited_for(
         return {"server": left.pop(0) if len(left) > 1 else left[0]}
 
     with ContainersProbe().watch(replace(target(), usage=usage), tmp_path) as watch:
-        found = values(watch.readings(Span(began, began + 30)))
+        found = probe_values(watch.readings(Span(began, began + 30)))
 
     assert found["server.memory_max"] == 7
     assert len((tmp_path / "containers.csv").read_text().splitlines()) == 3

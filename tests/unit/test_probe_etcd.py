@@ -10,7 +10,7 @@ import pytest
 from pipeline.model.ports import Span
 from pipeline.probes.etcd import EtcdProbe, count_keys, list_keys, names_left, orphaned_keys
 from pipeline.system.errors import LoadError, NetworkError, ProbeError
-from tests.loopback import Request, answering, serving, target, values
+from tests.loopback import Request, answering, probe_values, serving, target
 
 
 class Store:
@@ -58,7 +58,7 @@ def test_what_is_there_after_is_told_less_what_was_there_before(
     with EtcdProbe().watch(target(url), tmp_path) as watch:
         etcd.keys += [f"/projects/b/iam.miloapis.com/users/{i}" for i in range(7)]
         etcd.revision, etcd.size = 30, 10240
-        seen = values(watch.readings(Span(0, 1)))
+        seen = probe_values(watch.readings(Span(0, 1)))
 
     assert seen == {
         "etcd.keys_added": 7,
@@ -107,7 +107,7 @@ def test_what_an_earlier_workload_left_is_not_told_again(
     etcd.keys = [f"/registry/roles/default/{DEAD}"]
     with EtcdProbe().watch(target(url), tmp_path) as watch:
         etcd.keys.append(f"/registry/roles/default/{DEAD}-again")
-        seen = values(watch.readings(Span(0, 1)))
+        seen = probe_values(watch.readings(Span(0, 1)))
 
     assert seen["etcd.names_left"] == 1
 
@@ -126,7 +126,7 @@ def test_too_many_keys_are_not_listed_but_counted(
     etcd, url = store
     with EtcdProbe().watch(target(url), tmp_path) as watch:
         etcd.keys = [f"/registry/secrets/default/{i:06}" for i in range(6_000)]
-        seen = values(watch.readings(Span(0, 1)))
+        seen = probe_values(watch.readings(Span(0, 1)))
 
     assert "etcd.names_left" not in seen
     assert "etcd.keys_left" not in seen

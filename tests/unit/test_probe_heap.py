@@ -7,7 +7,7 @@ import pytest
 from pipeline.model.ports import Span
 from pipeline.probes.heap import HeapProbe
 from pipeline.system.errors import LoadError
-from tests.loopback import Request, answering, serving, target, values
+from tests.loopback import Request, answering, probe_values, serving, target
 
 
 class Server:
@@ -41,7 +41,7 @@ def test_only_what_is_in_use_is_counted(server: Server, tmp_path: Path) -> None:
         watched = target(url, metrics={"server": f"{url}/metrics", "etcd": f"{url}/metrics"})
         with HeapProbe().watch(watched, tmp_path) as watch:
             server.used = 1600
-            seen = values(watch.readings(Span(0, 1)))
+            seen = probe_values(watch.readings(Span(0, 1)))
 
     assert seen == {"server.heap": 1600, "server.heap_added": 600}
 
@@ -52,7 +52,7 @@ def test_a_heap_that_shrank_added_nothing(tmp_path: Path) -> None:
         watched = target(url, metrics={"manager": f"{url}/metrics"})
         with HeapProbe().watch(watched, tmp_path) as watch:
             server.used = 100
-            seen = values(watch.readings(Span(0, 1)))
+            seen = probe_values(watch.readings(Span(0, 1)))
 
     assert seen == {"manager.heap": 100, "manager.heap_added": 0}
 

@@ -7,7 +7,7 @@ import pytest
 from pipeline.model.ports import Span
 from pipeline.probes.machine import MachineProbe, fsync_s, steal_share, throttle_count
 from pipeline.system.errors import StorageError
-from tests.loopback import target, values
+from tests.loopback import probe_values, target
 
 
 def test_stolen_time_is_a_share_of_all_processors_time() -> None:
@@ -57,7 +57,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 def test_the_probe_tells_of_this_machine(tmp_path: Path) -> None:
     with MachineProbe().watch(target(), tmp_path) as watch:
-        seen = values(watch.readings(Span(0, 1)))
+        seen = probe_values(watch.readings(Span(0, 1)))
 
     assert 0 <= seen["machine.steal_share"] <= 1
     assert seen["machine.load"] >= 0

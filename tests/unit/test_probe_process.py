@@ -17,7 +17,7 @@ from pipeline.probes.process import (
 )
 from pipeline.probes.sampling import ProcessObservation
 from pipeline.system.errors import LoadError
-from tests.loopback import target, values
+from tests.loopback import probe_values, target
 
 
 def look(
@@ -37,7 +37,7 @@ def test_cpu_seconds_are_interpolated_at_both_ends_of_the_span() -> None:
 
     readings = summarize_process("server", seen, Span(0.5, 2.5))
 
-    assert values(readings)["server.cpu"] == pytest.approx(13.0 - 10.5)
+    assert probe_values(readings)["server.cpu"] == pytest.approx(13.0 - 10.5)
 
 
 def test_memory_and_files_are_those_of_the_span_only() -> None:
@@ -45,9 +45,9 @@ def test_memory_and_files_are_those_of_the_span_only() -> None:
 
     readings = summarize_process("etcd", seen, Span(0.5, 2.5))
 
-    assert values(readings)["etcd.memory_mean"] == 200
-    assert values(readings)["etcd.memory_max"] == 300
-    assert values(readings)["etcd.files"] == 6
+    assert probe_values(readings)["etcd.memory_mean"] == 200
+    assert probe_values(readings)["etcd.memory_max"] == 300
+    assert probe_values(readings)["etcd.files"] == 6
 
 
 def test_bytes_on_disk_are_interpolated_as_cpu_is() -> None:
@@ -55,14 +55,14 @@ def test_bytes_on_disk_are_interpolated_as_cpu_is() -> None:
 
     readings = summarize_process("etcd", seen, Span(0.5, 2.5))
 
-    assert values(readings)["etcd.written"] == 2000
-    assert values(readings)["etcd.read"] == 0
+    assert probe_values(readings)["etcd.written"] == 2000
+    assert probe_values(readings)["etcd.read"] == 0
 
 
 def test_bytes_on_disk_that_we_may_not_know_are_missing() -> None:
     seen = [look(0, 0), look(1, 0, written=None), look(2, 0)]
 
-    assert "etcd.written" not in values(summarize_process("etcd", seen, Span(0.5, 1.5)))
+    assert "etcd.written" not in probe_values(summarize_process("etcd", seen, Span(0.5, 1.5)))
 
 
 def test_files_of_another_user_s_process_are_missing_and_nothing_else_is(
@@ -75,7 +75,7 @@ def test_files_of_another_user_s_process_are_missing_and_nothing_else_is(
     seen = observe_process(os.getpid())
     assert seen is not None
     assert seen.files is None
-    found = values(
+    found = probe_values(
         summarize_process("server", [look(0, 0), look(1, 1, files=None), look(2, 2)], Span(1, 1))
     )
     assert "server.files" not in found
@@ -85,8 +85,10 @@ def test_files_of_another_user_s_process_are_missing_and_nothing_else_is(
 def test_what_was_added_is_from_before_the_load_to_after_it() -> None:
     grown = [look(0, 0, 100, 7), look(1, 0, 900, 99), look(2, 0, 900, 99), look(3, 0, 150, 9)]
 
-    up = values(summarize_process("server", grown, Span(0.5, 2.5)))
-    down = values(summarize_process("server", [look(0, 0, 500, 50), *grown[1:]], Span(0.5, 2.5)))
+    up = probe_values(summarize_process("server", grown, Span(0.5, 2.5)))
+    down = probe_values(
+        summarize_process("server", [look(0, 0, 500, 50), *grown[1:]], Span(0.5, 2.5))
+    )
 
     assert (up["server.memory_added"], up["server.files_added"]) == (50, 2)
     assert (down["server.memory_added"], down["server.files_added"]) == (0, 0)
@@ -100,7 +102,7 @@ def test_a_span_that_was_not_watched_whole_is_an_error_not_a_guess() -> None:
 def test_a_span_between_two_looks_has_the_memory_of_the_look_after_it() -> None:
     seen = [look(0, 0.0, 100), look(1, 1.0, 200), look(2, 1.0, 300)]
 
-    readings = values(summarize_process("server", seen, Span(0.25, 0.75)))
+    readings = probe_values(summarize_process("server", seen, Span(0.25, 0.75)))
 
     assert readings["server.memory_mean"] == 200
     assert readings["server.cpu"] == pytest.approx(0.5)
@@ -130,7 +132,7 @@ def test_the_process_probe_watches_and_keeps_what_it_saw(tmp_path: Path) -> None
         time.sleep(2.5 * PERIOD_S)
         readings = watch.readings(Span(began + PERIOD_S, began + 2 * PERIOD_S))
 
-    assert values(readings)["server.files"] > 3
+    assert probe_values(readings)["server.files"] > 3
     assert re.match(r"component,time_s,", (tmp_path / "process.csv").read_text())
 
 

@@ -13,7 +13,7 @@ import pytest
 from pipeline.model.ports import Span
 from pipeline.probes.projects import ProjectLifetimes, ProjectsProbe
 from pipeline.system.errors import LoadError
-from tests.loopback import Request, answering, target, values
+from tests.loopback import Request, answering, probe_values, target
 
 
 def event(
@@ -33,7 +33,7 @@ def project(*arguments: object, **facts: bool) -> dict[str, object]:
 
 
 def seen(lives: ProjectLifetimes, now: float = 30.0) -> dict[str, float]:
-    return values(tuple(lives.readings(now)))
+    return probe_values(tuple(lives.readings(now)))
 
 
 def test_times_are_from_first_seen_to_ready_and_from_deleted_to_gone() -> None:
@@ -179,7 +179,7 @@ def watched(server: Server, tmp_path: Path) -> Iterator[Callable[[], dict[str, f
         one = target(url)
         object.__setattr__(one, "admin_token_file", token)
         with ProjectsProbe().watch(one, tmp_path) as watch:
-            yield lambda: values(watch.readings(Span(0, 1)))
+            yield lambda: probe_values(watch.readings(Span(0, 1)))
         server.over.set()
 
 

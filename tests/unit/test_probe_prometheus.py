@@ -11,7 +11,7 @@ from pipeline.probes.curated import CURATED_METRICS, Reduction
 from pipeline.probes.prometheus import PrometheusProbe, readings, select_lines
 from pipeline.probes.scrape import LineSelection, parse_scrape
 from pipeline.system.errors import LoadError, NetworkError, StorageError
-from tests.loopback import serving, target, values
+from tests.loopback import probe_values, serving, target
 
 # Names, labels and bounds are those of Milo v0.30.0 and etcd 3.6; the numbers are made up.
 REQUESTS = (
@@ -42,7 +42,7 @@ def durations(total: float, *at_most: tuple[str, int]) -> str:
 
 
 def found(component: str, before: str, after: str) -> dict[str, float]:
-    return values(
+    return probe_values(
         tuple(readings(component, select_lines(component, before), select_lines(component, after)))
     )
 
@@ -188,7 +188,7 @@ def test_every_reading_has_a_name_of_its_own() -> None:
 def test_the_probe_scrapes_before_and_after_and_keeps_both_texts(tmp_path: Path) -> None:
     texts = [_goroutines(40), _goroutines(42)]
     with serving(*texts) as url, PrometheusProbe().watch(target(url), tmp_path) as watch:
-        seen = values(watch.readings(Span(0, 1)))
+        seen = probe_values(watch.readings(Span(0, 1)))
 
     assert seen == {"etcd.goroutines": 42, "etcd.goroutines_added": 2}
     kept = [

@@ -10,13 +10,13 @@ from pipeline.model.ports import Span
 from pipeline.probes.scrape import read_plain_value
 from pipeline.probes.series import SeriesPoint, SeriesProbe, slopes
 from pipeline.system.errors import LoadError
-from tests.loopback import Request, answering, target, values
+from tests.loopback import Request, answering, probe_values, target
 
 MARKS = (10.0, 20.0, 30.0, 40.0)
 
 
 def found(points: list[SeriesPoint]) -> dict[str, float]:
-    return values(tuple(slopes("server.heap", points, MARKS)))
+    return probe_values(tuple(slopes("server.heap", points, MARKS)))
 
 
 def test_the_value_of_a_cycle_is_the_first_after_its_end() -> None:
@@ -79,7 +79,7 @@ def test_all_that_can_be_read_has_a_slope(tmp_path: Path, monkeypatch: pytest.Mo
             began = time.time()
             time.sleep(1.1)
             marks = tuple(began + 0.2 * i for i in range(1, 6))
-            seen = values(watch.readings(Span(began, marks[-1], marks)))
+            seen = probe_values(watch.readings(Span(began, marks[-1], marks)))
 
     names = {"server.goroutines", "server.heap", "server.memory", "server.files", "etcd.keys"}
     assert set(seen) == {f"{name}_slope{end}" for name in names for end in ("", "_low", "_high")}
@@ -108,7 +108,7 @@ def test_a_component_that_does_not_answer_has_no_series_and_no_say_in_the_others
     dead = target(metrics={"server": "http://127.0.0.1:1/metrics"}, pid=os.getpid())
     now = time.time()
     with SeriesProbe().watch(dead, tmp_path) as watch:
-        seen = values(watch.readings(Span(now, now + 1, (now - 2, now - 1, now))))
+        seen = probe_values(watch.readings(Span(now, now + 1, (now - 2, now - 1, now))))
 
     assert "server.files_slope" in seen
     assert "server.goroutines_slope" not in seen

@@ -37,7 +37,7 @@ from pipeline.runs.request import require_same_profile, resolve_plan
 from pipeline.system.errors import ConfigError, SubjectDiedError
 from tests.clusters import FakeCluster
 from tests.labs import Lab
-from tests.loopback import serving, target, values
+from tests.loopback import probe_values, serving, target
 from tests.products import products
 
 TWO_OF_EACH = ClusterSettings(ready_s=60, gone_s=60, replicas=2, etcd_members=3)
@@ -150,7 +150,7 @@ def two(component: str, first: tuple[str, ...], second: tuple[str, ...]) -> Iter
 def test_metrics_are_the_sum_of_the_replicas(tmp_path: Path) -> None:
     first, second = (text(100, 10), text(130, 40)), (text(20, 5), text(20, 6))
     with two("manager", first, second) as one, PrometheusProbe().watch(one, tmp_path) as watch:
-        seen = values(watch.readings(Span(0, 1)))
+        seen = probe_values(watch.readings(Span(0, 1)))
     assert seen["manager.requests"] == 31
     assert seen["manager.goroutines"] == 150
     assert seen["manager.goroutines_added"] == 30
@@ -163,7 +163,7 @@ def test_metrics_are_the_sum_of_the_replicas(tmp_path: Path) -> None:
 def test_a_put_that_every_member_applies_is_counted_once(tmp_path: Path) -> None:
     first, second = (text(1, 0, 100), text(1, 0, 130)), (text(1, 0, 90), text(1, 0, 120))
     with two("etcd", first, second) as one, PrometheusProbe().watch(one, tmp_path) as watch:
-        seen = values(watch.readings(Span(0, 1)))
+        seen = probe_values(watch.readings(Span(0, 1)))
     assert seen["etcd.puts"] == 30
     assert [one.name for one in CURATED_METRICS if one.is_replicated] == ["puts"]
 
@@ -171,12 +171,12 @@ def test_a_put_that_every_member_applies_is_counted_once(tmp_path: Path) -> None
 def test_a_second_replica_that_restarted_is_a_restart(tmp_path: Path) -> None:
     first, second = (text(1, 1),), (text(1, 1), text(1, 0, start=2))
     with two("server", first, second) as one, PrometheusProbe().watch(one, tmp_path) as watch:
-        assert values(watch.readings(Span(0, 1)))["server.restarts"] == 1
+        assert probe_values(watch.readings(Span(0, 1)))["server.restarts"] == 1
 
 
 def test_sizes_are_sums_but_a_database_is_that_of_one_member() -> None:
     with two("etcd", (text(3, 0),), (text(4, 0),)) as one:
-        assert values(current_sizes(one)) == {"etcd.goroutines": 7, "etcd.db_bytes": 7}
+        assert probe_values(current_sizes(one)) == {"etcd.goroutines": 7, "etcd.db_bytes": 7}
     with two("server", (text(3, 0),), (text(4, 0),)) as one:
         assert heap_sizes(replace(one, ca_file=Path())) == {"server": 70}
 
@@ -204,7 +204,7 @@ def test_usage_of_containers_is_the_sum_of_the_replicas(tmp_path: Path) -> None:
     with ContainersProbe().watch(replace(target(), usage=usage), tmp_path) as watch:
         for _ in range(3):
             watch.sample()
-        seen = values(watch.readings(Span(5.0, 25.0)))
+        seen = probe_values(watch.readings(Span(5.0, 25.0)))
     assert seen["server.cpu"] == pytest.approx(6.0)
     assert seen["server.memory_max"] == 150
     assert not any(name.startswith("server-2") for name in seen)
