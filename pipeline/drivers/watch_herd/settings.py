@@ -103,8 +103,8 @@ class WatchHerd(Settings):
 
     @property
     def load_s(self) -> float:
-        """Expected seconds under load, without start and set-up."""
-        return self.duration_s + self.drain_s
+        """Expected seconds of the load and what it waits for, without start and set-up."""
+        return self.duration_s + self.drain_s + SETTLE_S
 
     @property
     def most_s(self) -> float:
