@@ -182,6 +182,23 @@ def test_four_sizes_of_curved_growth_give_no_wrong_forecast(power: float) -> Non
     assert wrong <= 2
 
 
+@pytest.mark.parametrize(
+    ("power", "noise"),
+    [(power, noise) for power in (1.2, 1.5, 2.0) for noise in (0.001, 0.01)] + [(1.5, 0.02)],
+)
+def test_curvature_that_a_level_hides_widens_the_interval(power: float, noise: float) -> None:
+    random = np.random.default_rng(17)
+
+    def level(n: float) -> float:
+        return (0.7 + 0.3 * (n / 80) ** power) * (1 + noise * random.standard_normal())
+
+    outside = 0
+    for _ in range(60):
+        found = forecast_quantity("memory", measured(level, SIZES[:5]), 320)
+        outside += not found.refused and not found.low <= level(320) <= found.high
+    assert outside <= 12  # of 60; with a small curvature alone up to 60
+
+
 @pytest.mark.parametrize("sizes", [SIZES, (20, 40, 80, 160)])
 def test_a_straight_line_is_rarely_refused_as_curved(sizes: Sequence[int]) -> None:
     random = np.random.default_rng(13)
