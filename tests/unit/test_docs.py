@@ -11,7 +11,7 @@ from pipeline.runs import suite_file
 from pipeline.system import paths
 
 ROOT = paths.project_path()
-MOST_WORDS = 17_000
+MOST_WORDS = 17_100
 """Of README.md and docs/ together."""
 
 
